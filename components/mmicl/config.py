@@ -1,0 +1,236 @@
+"""params.yaml -> one frozen, strict Config. The file is always complete: no key has a default.
+
+A key's meaning stands at its field; its place says what it invalidates. Everything under `launch`
+is hardware and invalidates nothing.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from mmicl.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Dataset(Section):
+    """One dataset: where its official files come from, and who reads them."""
+
+    reader: str
+    """A name of `mmicl.sources`, such as coco_caption or vqav2."""
+    source: str
+    """`world://NAME?n=…&seed=…`, a folder of the repository, or `alias://NAME/FOLDER`."""
+    licence: str
+    max_quarantined: Share
+    """Share of records that may be unreadable before the stage fails."""
+    resplit: dict[Literal["train", "val", "test"], Share] | None
+    """null keeps the official splits; shares (sum 1) deal whole groups out by hash of the group."""
+
+
+class Augment(Section):
+    """Instruction augmentation through an OpenAI-compatible endpoint."""
+
+    endpoint: str | None
+    """Base URL; null uses the shipped bank alone, without any traffic."""
+    model: str
+    paraphrases: Count
+    require_review: bool
+
+
+class Scheme(Section):
+    """The context scheme's switches (paper section 2.2; the ablations turn them off)."""
+
+    declaration: bool
+    """Declare every image by its proxy: `image 0 is <image0>…`."""
+    in_context: bool
+    """Precede the query with worked examples."""
+    interrelated: bool
+    """Give the images that belong together (objects, frames) as separate images."""
+
+
+class Build(Section):
+    """MIC data from examples. `pretrain` and `finetune` are quotas: dataset -> samples."""
+
+    pretrain: dict[str, Count]
+    finetune: dict[str, Count]
+    validation: Count
+    """Samples held out of the val split, per dataset of `finetune`."""
+    max_images: Annotated[int, Field(ge=1, le=20)]
+    max_exemplars: Count
+    scheme: Scheme
+
+
+class Validate(Section):
+    """Bars of the data gate."""
+
+    max_majority_answer: Share
+    min_samples: Positive
+
+
+class Model(Section):
+    """The starting point."""
+
+    base: str
+    """`builtin:tiny`, a local folder in the hub's layout, or a hub id."""
+    revision: str | None
+    """Commit of a hub id; null for local folders."""
+
+
+class Training(Section):
+    """One training stage. Steps are optimizer steps over global batches."""
+
+    steps: Positive
+    global_batch: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup_ratio: Share
+    schedule: Literal["constant", "cosine", "linear"]
+    clip_norm: Annotated[float, Field(gt=0)]
+    precision: Literal["fp32", "bf16"]
+    max_target_tokens: Positive
+
+
+class Finetune(Training):
+    """Stage II."""
+
+    trainable_attention: Literal["design", "paper", "released", "all"]
+    """T5 attention projections that learn: k,v | q,v | self-attention q | q,k,v."""
+
+
+class Features(Section):
+    """The cache of frozen Q-Former outputs."""
+
+    precision: Literal["fp32", "bf16"]
+
+
+class Benchmark(Section):
+    """One benchmark: which dataset's test split, and how much of it."""
+
+    dataset: str
+    limit: Positive
+    """Items at the most, taken in order of a seeded shuffle."""
+    shots: Count
+
+
+class Evaluate(Section):
+    """The benchmarks by name of `mmicl.benchmarks`."""
+
+    benchmarks: dict[str, Benchmark]
+    bootstrap: Positive
+    """Resamples of groups for the 95 % interval."""
+    max_new_tokens: Positive
+
+
+class Register(Section):
+    """The gate before `champion`."""
+
+    name: str
+    margins: dict[str, float]
+    """benchmark.metric -> points that the lower bound must lie above the best control."""
+
+
+class Launch(Section):
+    """Hardware. Changing it reruns nothing and changes no result beyond rounding."""
+
+    kind: Literal["local"]
+    processes: Positive
+    threads: Positive
+    micro_batch: Positive
+    zero_stage: Annotated[int, Field(ge=0, le=3)]
+    workers: Positive
+    checkpoint_every: Positive
+    keep_checkpoints: Positive
+    evaluation_batch: Positive
+
+
+class Config(Section):
+    """The complete configuration of a checkout."""
+
+    profile: str
+    seed: Count
+    datasets: dict[str, Dataset]
+    augment: Augment
+    build: Build
+    validate_: Validate = Field(alias="validate")
+    model: Model
+    pretrain: Training
+    features: Features
+    finetune: Finetune
+    evaluate: Evaluate
+    register_: Register = Field(alias="register")
+    launch: Launch
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a params file.
+
+    Raises:
+        ConfigError: The file is missing, is not YAML, or a key is unknown, missing or out of
+            range; names each such key.
+    """
+    return check_config(read_params(path), where=path.name)
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """Read a params file as plain values, unchecked.
+
+    Raises:
+        ConfigError: The file is missing or is not a YAML mapping.
+    """
+    try:
+        value = YAML(typ="safe").load(path)
+    except FileNotFoundError:
+        raise ConfigError("no such file", where=path, remedy="run mmicl params use tiny") from None
+    except YAMLError as error:
+        raise ConfigError(f"not YAML ({error})", where=path.name) from None
+    if not isinstance(value, dict):
+        raise ConfigError("not a mapping", where=path.name)
+    return value
+
+
+def check_config(value: dict[str, Any], where: str) -> Config:
+    """Turn plain values into a Config, and check what one section says of another.
+
+    Raises:
+        ConfigError: As `load_config`.
+    """
+    try:
+        config = Config.model_validate(value)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: {_explain(item)}" for item in error.errors()
+        )
+        raise ConfigError(problems, where=where) from None
+    known = set(config.datasets)
+    for key, names in {
+        "build.pretrain": set(config.build.pretrain),
+        "build.finetune": set(config.build.finetune),
+        "evaluate.benchmarks": {item.dataset for item in config.evaluate.benchmarks.values()},
+    }.items():
+        if unknown := sorted(names - known):
+            raise ConfigError(
+                f"{key}: no dataset named {', '.join(unknown)}",
+                where=where,
+                remedy=f"datasets has {', '.join(sorted(known))}",
+            )
+    return config
+
+
+def _explain(item: Any) -> str:
+    """Say what is wrong with one key, with the value that was given where that helps."""
+    if item["type"] == "extra_forbidden":
+        return "unknown key"
+    if item["type"] == "missing":
+        return "missing"
+    return f"{item['msg'][0].lower()}{item['msg'][1:]}, got {item['input']!r}"
