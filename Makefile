@@ -1,0 +1,56 @@
+# Everything a newcomer needs: make run, make test, make up. Variables: PYTHON, PROFILE, DATA.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+# What stands between a person and `make run`, said in one line each.
+ifeq ($(filter help,$(or $(MAKECMDGOALS),help)),)
+ifneq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info[:2] == (3, 11))' 2>/dev/null),True)
+$(error $(PYTHON) is $(or $(shell $(PYTHON) -V 2>/dev/null),not installed): mmicl needs Python 3.11; name it with make PYTHON=/path/to/python3.11)
+endif
+ifneq ($(shell git rev-parse --is-inside-work-tree 2>/dev/null),true)
+$(error $(CURDIR) is not a git repository: DVC and lineage need one; clone the project instead of copying it)
+endif
+endif
+
+.PHONY: help install run up test test-all bench check clean
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+install: $(STAMP)  ## a .venv with every package of requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v g++ >/dev/null || { echo "g++ is not installed: pycocotools and deepspeed build from source" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: install  ## the whole chain: prefect deployment run mmicl/full (PROFILE=…, DATA=…)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mmicl run $(if $(PROFILE),--profile $(PROFILE)) $(if $(DATA),--data $(DATA))
+
+up: install  ## Prefect server, worker and MLflow UI on loopback until Ctrl-C
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mmicl up
+
+test: install  ## unit, contract, oracle and short integration tests
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-all: install  ## the long ones as well: kills, clusters, browser
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not gpu"
+
+check: install  ## ruff, pyright, import-linter, codespell
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright
+
+clean:  ## remove what runs made (data, models, reports, state); keeps .venv
+	rm -rf data models .mmicl .dvc/cache .dvc/tmp
+	find reports -mindepth 1 ! -name .gitkeep -delete
