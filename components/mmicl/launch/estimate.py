@@ -1,0 +1,152 @@
+"""What a profile will need before it is started: GPU memory, disk and hours.
+
+Arithmetic, not measurement: every assumption is a named constant, and `mmicl plan` prints them.
+Parameter counts follow from the published architectures (BLIP-2: arXiv 2301.12597; FLAN-T5 v1.1
+shapes) and agree with transformers' own modules (see the unit test).
+"""
+
+from dataclasses import dataclass
+
+from mmicl.config import Config
+from mmicl.errors import UserError
+
+GPU_TFLOPS = 150.0
+"""Dense bf16 peak of the paper's GPU (NVIDIA A40), in TFLOP/s."""
+UTILISATION = 0.35
+"""Share of that peak a tuned loop reaches."""
+IMAGES_PER_SAMPLE = 4.0
+TEXT_TOKENS_PER_SAMPLE = 128.0
+TARGET_TOKENS_PER_SAMPLE = 16.0
+STORED_IMAGE_BYTES = 100e3
+"""A COCO-sized JPEG."""
+OPTIMIZER_BYTES = 12
+"""AdamW in mixed precision: fp32 master copy and two moments, per trained weight."""
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of one starting point, in weights."""
+
+    width: int
+    feed_forward: int
+    heads: int
+    head_width: int = 64
+    layers: int = 24
+    """Encoder layers; the decoder has as many."""
+    vocabulary: int = 32_128
+    vision: int = 985_952_256
+    """EVA-CLIP ViT-g/14 as BLIP-2 ships it (39 layers)."""
+    qformer: int = 105_162_240
+    """BERT-base with cross-attention in every second layer, plus 32 queries."""
+    queries: int = 32
+
+    @property
+    def attention(self) -> int:
+        """One projection (q, k, v or o) of one attention."""
+        return self.width * self.heads * self.head_width
+
+    @property
+    def language(self) -> int:
+        """FLAN-T5: 3 attentions a layer pair, gated feed-forward, untied head."""
+        attention = 3 * self.layers * 4 * self.attention
+        feed_forward = 2 * self.layers * 3 * self.width * self.feed_forward
+        norms = (5 * self.layers + 2) * self.width
+        biases = 2 * 32 * self.heads
+        return attention + feed_forward + norms + biases + 2 * self.vocabulary * self.width
+
+    @property
+    def projection(self) -> int:
+        """The Linear from the Q-Former's 768 to the language model's width."""
+        return (768 + 1) * self.width
+
+    def trained(self, recipe: str) -> int:
+        """Weights that learn in stage II under a `trainable_attention` recipe."""
+        projections = {"design": 6, "paper": 6, "released": 2, "all": 9}[recipe]
+        return self.projection + projections * self.layers * self.attention
+
+
+ARCHITECTURES = {
+    "flan-t5-xl": Architecture(width=2048, feed_forward=5120, heads=32),
+    "flan-t5-xxl": Architecture(width=4096, feed_forward=10240, heads=64),
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """GPU memory per device and disk in GiB, hours per training stage."""
+
+    weights: int
+    trained: int
+    gpu_memory: float
+    disk: float
+    pretrain_hours: float
+    finetune_hours: float
+    gpus: int
+
+
+def find_architecture(base: str) -> Architecture:
+    """The sizes behind a base's name.
+
+    Raises:
+        UserError: No architecture of that name is known.
+    """
+    for name in sorted(ARCHITECTURES, key=len, reverse=True):
+        if base.endswith(name):
+            return ARCHITECTURES[name]
+    raise UserError(
+        "no estimate for this base", where=base, remedy=f"known: {', '.join(ARCHITECTURES)}"
+    )
+
+
+def estimate(config: Config) -> Estimate:
+    """Estimate what a profile's two training stages need.
+
+    ZeRO stage 1 and up shards the optimizer over the processes, stage 2 and up the gradients, stage
+    3 the weights. Operations: 2 per weight and token forward, 2 more backward where a gradient only
+    passes through, 4 where the weight itself learns.
+    """
+    shape = find_architecture(config.model.base)
+    weights = shape.vision + shape.qformer + shape.projection + shape.language
+    trained = shape.trained(config.finetune.trainable_attention)
+    gpus, zero = config.launch.processes, config.launch.zero_stage
+    tokens = TEXT_TOKENS_PER_SAMPLE + IMAGES_PER_SAMPLE * shape.queries
+    samples = config.launch.micro_batch
+    # With activation checkpoints a layer keeps its input; one layer's intermediates live at a time.
+    activations = samples * tokens * shape.width * 2 * (2 * shape.layers + 24)
+    memory = (
+        2 * weights / (gpus if zero >= 3 else 1)
+        + 2 * trained / (gpus if zero >= 2 else 1)
+        + OPTIMIZER_BYTES * trained / (gpus if zero >= 1 else 1)
+        + activations
+    )
+    quota = sum(config.build.finetune.values()) + sum(config.build.pretrain.values())
+    feature_bytes = shape.queries * 768 * 2
+    disk = (
+        quota * (STORED_IMAGE_BYTES + feature_bytes)
+        + 4 * weights  # the base and the export, 2 bytes a weight each
+        + config.launch.keep_checkpoints * (2 + OPTIMIZER_BYTES) * trained
+    )
+    return Estimate(
+        weights=weights,
+        trained=trained,
+        gpu_memory=memory / GIB,
+        disk=disk / GIB,
+        pretrain_hours=_hours(
+            config.pretrain.steps * config.pretrain.global_batch,
+            2 * shape.vision * 257
+            + 6 * shape.qformer * shape.queries
+            + 4 * shape.language / 2 * (shape.queries + 2 * TARGET_TOKENS_PER_SAMPLE),
+            gpus,
+        ),
+        finetune_hours=_hours(
+            config.finetune.steps * config.finetune.global_batch,
+            (4 * shape.language / 2 + 2 * trained / 2) * (tokens + TARGET_TOKENS_PER_SAMPLE),
+            gpus,
+        ),
+        gpus=gpus,
+    )
+
+
+def _hours(samples: int, operations_per_sample: float, gpus: int) -> float:
+    return samples * operations_per_sample / (GPU_TFLOPS * 1e12 * UTILISATION * gpus) / 3600

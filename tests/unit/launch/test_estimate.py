@@ -1,0 +1,63 @@
+"""The estimate's parameter counts are those of transformers' own modules."""
+
+from pathlib import Path
+
+import pytest
+
+from mmicl.config import load_config
+from mmicl.errors import UserError
+from mmicl.launch.estimate import ARCHITECTURES, estimate, find_architecture
+
+PROFILES = Path(__file__).resolve().parents[3] / "profiles"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("flan-t5-xl", 2_849_757_184), ("flan-t5-xxl", 11_135_332_352)]
+)
+def test_language_model_has_the_published_size(name: str, expected: int) -> None:
+    assert ARCHITECTURES[name].language == expected
+
+
+def test_counts_agree_with_transformers() -> None:
+    import torch
+    from transformers import Blip2Config, Blip2ForConditionalGeneration, T5Config
+
+    shape = ARCHITECTURES["flan-t5-xl"]
+    text = T5Config(
+        d_model=shape.width,
+        d_ff=shape.feed_forward,
+        num_heads=shape.heads,
+        d_kv=shape.head_width,
+        num_layers=shape.layers,
+        num_decoder_layers=shape.layers,
+        vocab_size=shape.vocabulary,
+        feed_forward_proj="gated-gelu",
+    )
+    with torch.device("meta"):
+        model = Blip2ForConditionalGeneration(Blip2Config(text_config=text.to_dict()))
+
+    def count(*parameters: torch.nn.Parameter) -> int:
+        return sum(parameter.numel() for parameter in parameters)
+
+    assert count(*model.vision_model.parameters()) == shape.vision
+    assert count(*model.qformer.parameters(), model.query_tokens) == shape.qformer
+    assert count(*model.language_projection.parameters()) == shape.projection
+    keys_and_values = [
+        parameter
+        for name, parameter in model.language_model.named_parameters()
+        if name.endswith((".k.weight", ".v.weight"))
+    ]
+    assert count(*keys_and_values) + shape.projection == shape.trained("design")
+
+
+def test_more_processes_need_less_memory_each_and_less_time() -> None:
+    config = load_config(PROFILES / "flan-t5-xxl.yaml")
+    one = config.model_copy(update={"launch": config.launch.model_copy(update={"processes": 1})})
+    six = estimate(config)
+    assert six.gpu_memory < estimate(one).gpu_memory
+    assert estimate(one).finetune_hours == pytest.approx(6 * six.finetune_hours)
+
+
+def test_unknown_base_is_refused_by_name() -> None:
+    with pytest.raises(UserError, match="some/other: no estimate"):
+        find_architecture("some/other")
