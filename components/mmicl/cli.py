@@ -1,0 +1,332 @@
+"""The `mmicl` command: the table of contents of the product.
+
+Commands import what they need when they run, so that `--help` is instant.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mmicl.errors import MmiclError, UserError
+from mmicl.paths import Paths
+
+app = typer.Typer(
+    name="mmicl",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Train vision-language models that learn from several images in context.",
+)
+params_app = typer.Typer(no_args_is_help=True, help="Show or replace params.yaml.")
+app.add_typer(params_app, name="params", rich_help_panel="Configure")
+
+console = Console()
+
+Profile = Annotated[
+    str | None, typer.Option("--profile", help="A file of profiles/, in a workspace of its own.")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value over the profile; repeatable.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+
+def checkout() -> Path:
+    """The root of the checkout that the current folder belongs to.
+
+    Raises:
+        UserError: No folder from here upwards holds dvc.yaml and params.yaml.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "dvc.yaml").is_file() and (folder / "components" / "mmicl").is_dir():
+            return folder
+    raise UserError(
+        "not inside a checkout of mmicl", where=here, remedy="cd to the folder that holds dvc.yaml"
+    )
+
+
+def enter(root: Path) -> Paths:
+    """Work from the checkout's root, with its own tools first on PATH."""
+    os.chdir(root)
+    own = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join([own, os.environ.get("PATH", os.defpath)])
+    return Paths.here(root)
+
+
+@app.command(rich_help_panel="Run")
+def run(
+    profile: Profile = None,
+    overrides: Overrides = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder behind alias://DATA/… sources.")
+    ] = None,
+) -> None:
+    """Run the whole chain as the deployment mmicl/full; nothing to do costs seconds."""
+    from mmicl.registry.summary import load_summary, print_summary
+
+    paths = enter(checkout())
+    if data is not None:
+        if not data.is_dir():
+            raise UserError("no such folder", where=data, remedy="give DATA=DIR or --data DIR")
+        os.environ["MMICL_SOURCE_DATA"] = str(data.resolve())
+    paths = choose_workspace(paths, profile, overrides or [])
+    from mmicl.pipeline import status
+
+    if paths.summary.is_file() and all(stage.up_to_date for stage in status(paths)):
+        console.print("Everything is up to date; this is the last run.")
+        print_summary(load_summary(paths), paths)
+        return
+    hand_over("run", paths)
+
+
+@app.command(rich_help_panel="Run")
+def up() -> None:
+    """Keep the Prefect server, a worker and the MLflow UI running on loopback until Ctrl-C."""
+    hand_over("up", enter(checkout()))
+
+
+@app.command(rich_help_panel="Run")
+def stage(
+    name: Annotated[str, typer.Argument(help="A stage or one member: pretrain, ingest@coco.")],
+) -> None:
+    """Bring one stage up to date through DVC, without Prefect."""
+    from mmicl.pipeline import bring_up_to_date
+
+    paths = enter(checkout())
+    for result in bring_up_to_date(paths, [name]):
+        console.print(f"{result.name:24} {result.status:12} {result.seconds:6.1f} s")
+
+
+@app.command(rich_help_panel="Run")
+def plan(profile: Profile = None, overrides: Overrides = None) -> None:
+    """What would run and why; for the big profiles also memory, disk and hours, estimated."""
+    from mmicl.config import check_config, load_config, read_params
+    from mmicl.pipeline import status
+
+    paths = enter(checkout())
+    load_config(paths.root / "params.yaml")
+    if profile is not None:
+        source = paths.root / "profiles" / f"{profile}.yaml"
+        config = check_config(read_params(source), where=source.name)
+        if not config.model.base.startswith("builtin:"):
+            print_estimate(profile)
+            return
+    paths = choose_workspace(paths, profile, overrides or [])
+    table = Table("stage", "state", "why", box=None)
+    for item in status(paths):
+        table.add_row(item.name, "up to date" if item.up_to_date else "would run", item.why)
+    console.print(table)
+
+
+@params_app.command("show")
+def show_params(
+    profile: Annotated[
+        str | None, typer.Argument(help="A profile; the checkout's if left out.")
+    ] = None,
+) -> None:
+    """Check and print a complete configuration."""
+    from mmicl.config import load_config
+
+    path = params_file(checkout(), profile)
+    load_config(path)
+    sys.stdout.write(path.read_text(encoding="utf-8"))
+
+
+@params_app.command("use")
+def use_params(profile: Annotated[str, typer.Argument(help="A file of profiles/.")]) -> None:
+    """Write a profile into params.yaml, visibly in git."""
+    from mmicl.config import load_config
+    from mmicl.files import write_text
+
+    root = checkout()
+    path = params_file(root, profile)
+    load_config(path)
+    write_text(root / "params.yaml", path.read_text(encoding="utf-8"))
+    console.print(f"params.yaml is now {profile}; see git diff params.yaml")
+
+
+@app.command(rich_help_panel="Look")
+def ingest(
+    dataset: Annotated[str, typer.Argument(help="A reader: coco_caption, vqav2, vcr, …")],
+    source: Annotated[str, typer.Option(help="world://…, a folder, or alias://NAME/FOLDER.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
+    as_json: AsJson = False,
+) -> None:
+    """Read one dataset outside the pipeline: counts per split, quarantined by reason."""
+    from mmicl.stages.ingest import ingest_uri
+
+    print_object(ingest_uri(dataset, source, out, Paths.here()), as_json)
+
+
+@app.command(rich_help_panel="Look")
+def predict(
+    model: Annotated[str, typer.Argument(help="NAME, NAME@alias, NAME/version, or a folder.")],
+    text: Annotated[str, typer.Argument(help="A prompt that names its images: …<image0>…")],
+    image: Annotated[list[Path], typer.Option("--image", help="In order; repeatable.")],
+    max_new_tokens: int = 32,
+) -> None:
+    """Ask a model about one or several pictures."""
+    from mmicl.stages.predict import answer
+
+    folder = resolve_model(model)
+    sys.stdout.write(answer(folder, text, image, max_new_tokens) + "\n")
+
+
+@app.command(rich_help_panel="Look")
+def score(
+    benchmark: Annotated[str, typer.Argument(help="pope, mme, vqav2, nlvr2, …")],
+    predictions: Annotated[Path, typer.Option(help="File or folder, in the official format.")],
+    references: Annotated[Path | None, typer.Option(help="File or folder, official.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score any model's predictions by the official rule."""
+    from mmicl.benchmarks.score import score_files
+
+    print_object(score_files(benchmark, predictions, references), as_json)
+
+
+@app.command(rich_help_panel="Look")
+def trace(
+    model: Annotated[str, typer.Argument(help="NAME, NAME@alias or NAME/version.")],
+    as_json: AsJson = False,
+) -> None:
+    """Walk from a registered model back to every source file's hash."""
+    from mmicl.registry.trace import print_trace, trace_model
+
+    found = trace_model(enter(checkout()), model)
+    if as_json:
+        print_object(found, as_json=True)
+    else:
+        print_trace(found)
+
+
+@app.command(rich_help_panel="Look")
+def summary() -> None:
+    """Print the last run's summary again."""
+    from mmicl.registry.summary import load_summary, print_summary
+
+    paths = enter(checkout())
+    print_summary(load_summary(paths), paths)
+
+
+@app.command(rich_help_panel="Run")
+def track() -> None:
+    """Write runs, scores and the model into MLflow again from what lies on disk."""
+    from mmicl.config import load_config
+    from mmicl.tracking import sync
+
+    paths = enter(checkout())
+    registered = sync(paths, load_config(paths.root / "params.yaml"))
+    console.print(
+        f"{registered.name} version {registered.version}: {', '.join(registered.aliases)}"
+    )
+
+
+def choose_workspace(paths: Paths, profile: str | None, overrides: list[str]) -> Paths:
+    """The checkout itself, or a workspace where another profile or overrides are asked for."""
+    from mmicl.config import load_config
+
+    config = load_config(paths.root / "params.yaml")
+    if profile in (None, config.profile) and not overrides:
+        return paths
+    from mmicl.workspace import prepare_workspace
+
+    return prepare_workspace(paths, profile or config.profile, overrides)
+
+
+def hand_over(command: str, paths: Paths) -> None:
+    """Go on as the Prefect side, which is not part of the installed package."""
+    os.chdir(paths.root)
+    environment = {**os.environ, "MMICL_STATE": str(paths.state)}
+    os.execve(sys.executable, [sys.executable, "-m", "flows.local", command], environment)  # noqa: S606
+
+
+def params_file(root: Path, profile: str | None) -> Path:
+    """The file of a profile, or the checkout's params.yaml.
+
+    Raises:
+        UserError: There is no such profile.
+    """
+    if profile is None:
+        return root / "params.yaml"
+    path = root / "profiles" / f"{profile}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
+        raise UserError("no such profile", where=profile, remedy=f"profiles/ has {known}")
+    return path
+
+
+def resolve_model(model: str) -> Path:
+    """The folder of a registered version, or the folder itself."""
+    if Path(model).is_dir():
+        return Path(model)
+    from mmicl.tracking import model_folder
+
+    return model_folder(enter(checkout()), model)
+
+
+def print_estimate(profile: str) -> None:
+    """What a big profile needs, with the assumptions behind the figures."""
+    from mmicl.config import load_config
+    from mmicl.launch import estimate as arithmetic
+
+    config = load_config(params_file(checkout(), profile))
+    needs = arithmetic.estimate(config)
+    table = Table(box=None, show_header=False)
+    rows = {
+        "weights": f"{needs.weights / 1e9:.2f} billion",
+        "learning in stage II": f"{needs.trained / 1e9:.2f} billion",
+        "GPUs": f"{needs.gpus}, each with at least {needs.gpu_memory:.0f} GiB",
+        "disk": f"{needs.disk:.0f} GiB",
+        "stage I": f"{needs.pretrain_hours:.1f} hours",
+        "stage II": f"{needs.finetune_hours:.1f} hours",
+        "assumed": f"{arithmetic.GPU_TFLOPS:.0f} TFLOP/s a GPU at {arithmetic.UTILISATION:.0%}, "
+        f"{arithmetic.IMAGES_PER_SAMPLE:.0f} images and {arithmetic.TEXT_TOKENS_PER_SAMPLE:.0f} "
+        "text tokens a sample, activation checkpoints",
+    }
+    for key, value in rows.items():
+        table.add_row(key, value)
+    console.print(f"[bold]{profile}[/bold] (estimated, not measured)")
+    console.print(table)
+
+
+def print_object(value: dict[str, Any], as_json: bool) -> None:
+    """A JSON object on standard output, or a table for a person."""
+    if as_json:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        return
+    table = Table(box=None, show_header=False)
+    for key, item in _flatten(value):
+        table.add_row(key, f"{item:.4f}" if isinstance(item, float) else str(item))
+    console.print(table)
+
+
+def _flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        rows += _flatten(item, f"{name}.") if isinstance(item, dict) else [(name, item)]
+    return rows
+
+
+def main() -> None:
+    """Run the command; an error of ours is one line and exit code 2."""
+    try:
+        app()
+    except MmiclError as error:
+        sys.stderr.write(f"mmicl: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
