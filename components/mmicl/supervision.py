@@ -294,7 +294,7 @@ def _supervise(caller: int, command: list[str]) -> int:
             # death that this process cannot answer: its own by SIGKILL.
             child = subprocess.Popen(
                 command,
-                preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0),  # noqa: PLW1509
+                preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0),
             )
         except OSError as error:
             print(f"mmicl: {command[0]}: {error.strerror}", file=sys.stderr)  # noqa: T201

@@ -1,0 +1,110 @@
+"""What a stage run is made of: its fingerprint, and the state of the code that ran it."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from mmicl.errors import DataError, UserError
+from mmicl.files import hash_json
+from mmicl.paths import Paths
+
+_RESULTS = ("dvc.lock", "reports/")
+"""Tracked files that runs change: results, not dirt."""
+
+
+def fingerprint(paths: Paths, stage: str) -> str:
+    """Name a stage run by its command, parameters and dependencies as DVC hashes them.
+
+    The value is the same before the run, inside it and afterwards (`recorded_fingerprint`).
+    `launch`, tracking and whatever else dvc.yaml leaves out never counts.
+
+    Args:
+        paths: The checkout.
+        stage: DVC's name of the stage, such as `ingest@coco`.
+
+    Returns:
+        40 hexadecimal digits.
+
+    Raises:
+        UserError: No such stage, or the folder is no DVC or git repository.
+        DataError: A dependency does not exist.
+    """
+    from dvc.dependency import ParamsDependency
+    from dvc.dependency.param import MissingParamsError
+    from dvc.dependency.base import DependencyDoesNotExistError
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(paths.root) as repo:
+            (found,) = repo.stage.collect(stage)
+            found.save_deps()  # hashes are in DVC's own cache: milliseconds
+    except DependencyDoesNotExistError as error:
+        raise DataError(str(error), where=stage, remedy="run the stages before it") from None
+    except MissingParamsError as error:
+        raise UserError(str(error), where="params.yaml") from None
+    except (DvcException, ValueError) as error:
+        raise UserError(str(error), where=stage) from None
+    deps: dict[str, Any] = {}
+    params: dict[str, Any] = {}
+    for dep in found.deps:
+        kind = params if isinstance(dep, ParamsDependency) else deps
+        kind[dep.def_path] = dep.hash_info.value
+    return _digest(found.cmd, deps, params)
+
+
+def recorded_fingerprint(paths: Paths, stage: str) -> str | None:
+    """The fingerprint of the run that made the present outs, from dvc.lock; None without one."""
+    entry = read_lock(paths).get(stage)
+    if entry is None:
+        return None
+    deps = {dep["path"]: dep["md5"] for dep in entry.get("deps", [])}
+    return _digest(entry["cmd"], deps, entry.get("params", {}))
+
+
+def read_lock(paths: Paths) -> dict[str, Any]:
+    """The entries of dvc.lock by stage; empty where nothing ran yet."""
+    path = paths.root / "dvc.lock"
+    if not path.exists():
+        return {}
+    return YAML(typ="safe").load(path)["stages"]
+
+
+def code_state(root: Path) -> dict[str, Any]:
+    """Which code this checkout holds.
+
+    Returns:
+        `revision`, and `dirty`: tracked or new files that differ from it. Results (dvc.lock,
+        reports) are no dirt.
+
+    Raises:
+        UserError: The folder is not a git repository, or has no commit yet.
+    """
+    revision = _git(root, "rev-parse", "HEAD").strip()
+    lines = _git(root, "status", "--porcelain", "-z", "--no-renames").split("\0")
+    dirty = [line[3:] for line in lines if line]
+    return {
+        "revision": revision,
+        "dirty": sorted(path for path in dirty if not path.startswith(_RESULTS)),
+    }
+
+
+def _digest(command: str, deps: dict[str, Any], params: dict[str, Any]) -> str:
+    """Hash the three things that make a stage run what it is."""
+    return hash_json({"cmd": command, "deps": deps, "params": params})[:40]
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """Run git in the checkout."""
+    result = subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        raise UserError(
+            result.stderr.strip() or "not a git repository",
+            where=root,
+            remedy="clone the project instead of copying it",
+        )
+    return result.stdout
