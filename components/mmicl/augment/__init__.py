@@ -1,0 +1,1 @@
+"""The instruction bank: hand-written templates, ten per task."""

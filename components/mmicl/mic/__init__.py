@@ -1,0 +1,1 @@
+"""The MIC format: queries, templates, the context scheme, exemplars and the builder."""
