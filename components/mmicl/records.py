@@ -80,7 +80,8 @@ class Example(Row):
     VQA), `target` the text that training should produce. `choices` are the alternatives of a
     multiple-choice record, `answer_index` the right one (-1: none). `group` ties records that
     share an image, a pair or a puzzle: statistics resample groups, and no exemplar comes from the
-    query's own group. `meta` is a JSON object of official fields that a scorer needs.
+    query's own group. `meta` is a JSON object of official fields that a scorer needs; its key
+    `image_names`, where there is one, gives each image's plain words ("" for none).
     """
 
     id: str

@@ -126,14 +126,11 @@ def _shown(query: Query, scheme: Scheme) -> tuple[str, ...]:
 def _write(query: Query, template: Template, base: int, scheme: Scheme) -> str:
     """One query through its template; its first image is image `base` of the prompt."""
     task = TASKS[query.task]
-    choices = [
-        f"{task.choice} {k}: {_number(text, query, base, scheme)}"
-        for k, text in enumerate(query.choices)
-    ]
-    values = {
-        "question": _number(query.question, query, base, scheme),
-        "choices": "; ".join(choices),
-    }
+    choices = ""
+    for k, text in enumerate(query.choices):
+        separator = "" if not choices else " " if choices[-1] in ".!?" else "; "
+        choices += f"{separator}{task.choice} {k}: {_number(text, query, base, scheme)}"
+    values = {"question": _number(query.question, query, base, scheme), "choices": choices}
     pieces = split_slots(template.text)
     slots = {slot for _, slot, _ in pieces}
     if lost := sorted(name for name, value in values.items() if value and name not in slots):

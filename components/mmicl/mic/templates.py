@@ -8,13 +8,14 @@ sentence (`image 0: <image0>图, image 1: <image1>图`).
 import re
 import string
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from mmicl.errors import DataError
+from mmicl.mic.chance import draw
 from mmicl.records import PLACEHOLDER, Template
 
 RESERVED = re.compile(rf"{PLACEHOLDER}|<image\d+>")
@@ -109,21 +110,22 @@ def check_bank(templates: Iterable[Template], where: object) -> dict[str, list[T
     """Check a whole bank and sort it: task -> templates by id.
 
     Raises:
-        DataError: A template is faulty, an id or a text stands twice, or there is none at all.
+        DataError: A template is faulty, an id stands twice, a task has a text twice, or there is
+            no template at all.
     """
     ids: set[str] = set()
-    texts: dict[str, str] = {}
+    texts: dict[tuple[str, str], str] = {}
     bank: dict[str, list[Template]] = {}
     for template in sorted(templates, key=lambda item: (item.task, item.id)):
         faults = find_faults(template)
         if template.id in ids:
             faults.append("its id stands twice")
-        if template.text in texts:
-            faults.append(f"the same text as {texts[template.text]}")
+        if (template.task, template.text) in texts:
+            faults.append(f"the same text as {texts[template.task, template.text]}")
         if faults:
             raise DataError(f"template {template.id}: {'; '.join(faults)}", where=where)
         ids.add(template.id)
-        texts[template.text] = template.id
+        texts[template.task, template.text] = template.id
         bank.setdefault(template.task, []).append(template)
     if not bank:
         raise DataError("no templates", where=where)
@@ -155,12 +157,12 @@ def load_bank(path: Path) -> dict[str, list[Template]]:
     return check_bank(templates, where=path.name)
 
 
-def pick_template(bank: dict[str, list[Template]], task: str, index: int) -> Template:
-    """The template of a task that a draw chose; `index` counts round.
+def pick_template(bank: Mapping[str, list[Template]], task: str, seed: int, name: str) -> Template:
+    """The template of a task for the query called `name`, by hash of (seed, name).
 
     Raises:
         DataError: The bank has none for the task.
     """
-    if task not in bank:
+    if not bank.get(task):
         raise DataError(f"no template for task {task}", where="instruction bank")
-    return bank[task][index % len(bank[task])]
+    return bank[task][draw(len(bank[task]), "template", seed, name)]
