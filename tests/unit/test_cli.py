@@ -1,0 +1,69 @@
+"""The command line: its table of contents, and errors of one line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MMICL = Path(sys.executable).parent / "mmicl"
+
+
+def mmicl(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [MMICL, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_help_lists_every_command() -> None:
+    text = mmicl("--help").stdout
+    for command in ("run", "up", "plan", "params", "stage", "ingest", "predict", "score", "trace"):
+        assert f" {command} " in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("params", "show", "nowhere"), "nowhere: no such profile; profiles/ has"),
+        (("run", "--profile", "nowhere"), "nowhere"),
+        (("run", "--set", "pretrain.stepz=3"), "pretrain.stepz: unknown key"),
+        (("run", "--set", "pretrain.steps=-3"), "pretrain.steps:"),
+        (("run", "--data", "/no/such/folder"), "/no/such/folder: no such folder"),
+        (("score", "nosuch", "--predictions", "x.json"), "nosuch"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments: tuple[str, ...], message: str) -> None:
+    result = mmicl(*arguments)
+    assert result.returncode == 2
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("mmicl: ")
+    assert message in lines[0]
+
+
+def test_outside_a_checkout_says_so(tmp_path: Path) -> None:
+    result = mmicl("plan", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "not inside a checkout" in result.stderr
+
+
+def test_plan_of_a_big_profile_estimates() -> None:
+    text = mmicl("plan", "--profile", "flan-t5-xxl").stdout
+    assert "12.23 billion" in text
+    assert "estimated, not measured" in text
+
+
+def test_params_show_prints_the_file() -> None:
+    assert mmicl("params", "show", "tiny").stdout == (ROOT / "profiles/tiny.yaml").read_text()
+
+
+def test_ingest_counts_as_json(tmp_path: Path) -> None:
+    result = mmicl(
+        "ingest", "nlvr2", "--source", "world://nlvr2?n=10&seed=1",
+        "--out", str(tmp_path / "out"), "--json",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    counts = json.loads(result.stdout)
+    assert counts["splits"]["train"] > 0
