@@ -1,0 +1,240 @@
+"""What the frozen half makes of an image, computed once: Q-Former outputs, [queries, hidden].
+
+The store lies outside DVC's outs, in a folder named by its key. A shard is a safetensors file
+(read by memory map) and a record beside it, written last: which image each row belongs to, size
+and digest. A file without its record does not exist. What a shard holds never changes.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from mmicl.errors import DataError
+from mmicl.files import hash_file, hash_json, read_json, replace_file, write_json
+from mmicl.model.prefetch import prefetch
+
+if TYPE_CHECKING:
+    from transformers import Blip2ForConditionalGeneration
+
+    from mmicl.images.store import ImageStore
+    from mmicl.model.processor import MmiclProcessor
+
+Precision = Literal["fp32", "bf16"]
+DTYPES: dict[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+SHARD_IMAGES = 4096
+BATCH_IMAGES = 32
+"""Images a forward pass. Always the same number (the last batch is filled up): the values of an
+image must not depend on how many others were asked for."""
+_ENCODER = ("vision_model.", "qformer.")
+_QUERIES = "query_tokens"
+_MANIFEST = "store.json"
+
+
+def encode_images(model: "Blip2ForConditionalGeneration", pixels: torch.Tensor) -> torch.Tensor:
+    """Q-Former outputs [images, queries, hidden] of pixels [images, 3, height, width]."""
+    pixels = pixels.to(device=model.device, dtype=model.dtype)
+    output = model.get_image_features(pixels, return_dict=True)
+    return output.qformer_outputs.last_hidden_state  # type: ignore[union-attr]
+
+
+def feature_key(
+    model: "Blip2ForConditionalGeneration", processor: "MmiclProcessor", precision: Precision
+) -> str:
+    """Name features by all that makes them: frozen weights, preprocessing, precision."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        if name.startswith(_ENCODER) or name == _QUERIES:
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
+    preprocessing = json.loads(processor.image_processor.to_json_string())
+    return hash_json([digest.hexdigest(), preprocessing, precision])
+
+
+class FeatureStore:
+    """Features by image reference.
+
+    Args:
+        folder: Made on first use.
+        key: From `feature_key`.
+        precision: Of the stored values; `get` always gives float32.
+
+    Raises:
+        DataError: The folder holds features of another key, or a shard is damaged.
+    """
+
+    def __init__(self, folder: Path, key: str, precision: Precision = "fp32") -> None:
+        self.folder, self.key, self.precision = folder, key, precision
+        self._places: dict[str, tuple[str, int]] = {}
+        self._open: dict[str, Any] = {}
+        manifest = folder / _MANIFEST
+        if manifest.exists():
+            found = read_json(manifest)
+            if found != self._manifest():
+                raise DataError(
+                    f"these are features of key {found.get('key', '?')[:12]}, not {key[:12]}",
+                    where=folder,
+                    remedy="run the stage features again, or remove the folder",
+                )
+        for record in sorted(folder.glob("features-*.json")):
+            self._read_record(record)
+
+    def __contains__(self, reference: str) -> bool:
+        return reference in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def get(self, reference: str) -> torch.Tensor:
+        """The features of one image, float32 [queries, hidden].
+
+        Raises:
+            DataError: The store has no such image.
+        """
+        try:
+            shard, row = self._places[reference]
+        except KeyError:
+            raise DataError(
+                "no features of this image", where=reference, remedy="run the stage features again"
+            ) from None
+        if shard not in self._open:
+            self._open[shard] = safe_open(self.folder / shard, framework="pt")
+        return self._open[shard].get_slice("features")[row].float()
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Queries and hidden size; None for an empty store."""
+        for reference in self._places:
+            queries, hidden = self.get(reference).shape
+            return queries, hidden
+        return None
+
+    def verify(self) -> None:
+        """Compare every shard with its digest.
+
+        Raises:
+            DataError: A shard is damaged; names it.
+        """
+        for record in sorted(self.folder.glob("features-*.json")):
+            shard = record.with_suffix(".safetensors")
+            if hash_file(shard) != read_json(record)["sha256"]:
+                raise DataError(
+                    "the digest is not the recorded one",
+                    where=shard,
+                    remedy=f"remove {record.name}, and run the stage features again",
+                )
+
+    def ensure(
+        self,
+        references: Iterable[str],
+        images: "ImageStore",
+        model: "Blip2ForConditionalGeneration",
+        processor: "MmiclProcessor",
+        *,
+        workers: int = 1,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> int:
+        """Compute what is missing, and return how many images that was.
+
+        A shard counts as soon as it is complete, so that an interrupted run goes on from there.
+
+        Args:
+            references: All images that will be asked for; repetitions are fine.
+            images: Where the pictures are.
+            model: Must be the one that `key` describes.
+            processor: The model's.
+            workers: Threads that decode pictures.
+            on_progress: Called with images done and images to do.
+
+        Raises:
+            DataError: A picture is missing, or the model is not the key's.
+        """
+        missing = sorted(set(references) - set(self._places))
+        if not missing:
+            return 0
+        if (found := feature_key(model, processor, self.precision)) != self.key:
+            raise DataError(
+                f"the model makes features of key {found[:12]}, not {self.key[:12]}",
+                where=self.folder,
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / _MANIFEST, self._manifest())
+        done = 0
+        for start in range(0, len(missing), SHARD_IMAGES):
+            names = missing[start : start + SHARD_IMAGES]
+            parts = []
+            for part in compute_features(names, images, model, processor, workers=workers):
+                parts.append(part.to(DTYPES[self.precision]))
+                done += len(part)
+                if on_progress:
+                    on_progress(done, len(missing))
+            self._write_shard(names, torch.cat(parts))
+        return len(missing)
+
+    def _manifest(self) -> dict[str, str]:
+        return {"key": self.key, "precision": self.precision}
+
+    def _write_shard(self, references: Sequence[str], values: torch.Tensor) -> None:
+        # Named by what it holds: two runs that compute the same images write the same file.
+        name = f"features-{hash_json(list(references))[:20]}"
+        shard, record = self.folder / f"{name}.safetensors", self.folder / f"{name}.json"
+        with replace_file(shard) as temporary:
+            save_file({"features": values.contiguous()}, temporary)
+        content = {
+            "bytes": shard.stat().st_size,
+            "sha256": hash_file(shard),
+            "references": list(references),
+        }
+        write_json(record, content)
+        self._read_record(record)
+
+    def _read_record(self, record: Path) -> None:
+        content, shard = read_json(record), record.with_suffix(".safetensors")
+        try:
+            if shard.stat().st_size != content["bytes"]:
+                raise DataError(
+                    f"{shard.stat().st_size} bytes instead of {content['bytes']}",
+                    where=shard,
+                    remedy=f"remove {record.name}, and run the stage features again",
+                )
+            with safe_open(shard, framework="pt") as opened:
+                rows = opened.get_slice("features").get_shape()[0]
+        except (FileNotFoundError, SafetensorError) as error:
+            raise DataError(
+                f"cannot be read ({error})", where=shard, remedy=f"remove {record.name}"
+            ) from None
+        if rows != len(content["references"]):
+            raise DataError(f"{rows} rows for {len(content['references'])} images", where=shard)
+        for row, reference in enumerate(content["references"]):
+            self._places.setdefault(reference, (shard.name, row))
+
+
+@torch.inference_mode()
+def compute_features(
+    references: Sequence[str],
+    images: "ImageStore",
+    model: "Blip2ForConditionalGeneration",
+    processor: "MmiclProcessor",
+    *,
+    workers: int = 1,
+) -> Iterator[torch.Tensor]:
+    """Features of images in order, in parts of at most BATCH_IMAGES, float32 on the CPU.
+
+    The model must be in evaluation mode.
+    """
+    model.eval()
+
+    def load(batch: Sequence[str]) -> tuple[int, torch.Tensor]:
+        pixels = processor.pixels([images.load(reference) for reference in batch])
+        filler = pixels[-1:].expand(BATCH_IMAGES - len(batch), -1, -1, -1)
+        return len(batch), torch.cat([pixels, filler])
+
+    starts = range(0, len(references), BATCH_IMAGES)
+    batches = (references[start : start + BATCH_IMAGES] for start in starts)
+    for count, pixels in prefetch(load, batches, workers):
+        yield encode_images(model, pixels)[:count].float().cpu()

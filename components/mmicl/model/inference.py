@@ -1,0 +1,184 @@
+"""Asking a model: generated answers, and log-likelihoods of given ones.
+
+Prompts are batched by length and padded behind a mask, so that an answer does not depend on what
+else is in its batch, beyond float32 rounding.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from mmicl.errors import DataError
+from mmicl.model.features import FeatureStore, compute_features
+from mmicl.model.processor import IGNORED
+
+if TYPE_CHECKING:
+    from transformers import Blip2ForConditionalGeneration
+
+    from mmicl.images.store import ImageStore
+    from mmicl.model.processor import MmiclProcessor
+
+
+def embed_prompts(
+    model: "Blip2ForConditionalGeneration", input_ids: torch.Tensor, features: torch.Tensor
+) -> torch.Tensor:
+    """Token embeddings [prompts, tokens, width] with projected image features at placeholders.
+
+    What BLIP-2's own forward does after its Q-Former, for features that were computed before.
+
+    Args:
+        model: The model.
+        input_ids: [prompts, tokens], each placeholder repeated once per query.
+        features: Q-Former outputs [images, queries, hidden], images in order of the placeholders.
+
+    Raises:
+        DataError: Another number of placeholders than image features.
+    """
+    embeddings = model.get_input_embeddings()(input_ids)
+    mask = model.get_placeholder_mask(input_ids, inputs_embeds=embeddings)
+    images, queries, _ = features.shape
+    if (found := int(mask.sum())) != images * queries:  # masked_scatter accepts too many silently
+        raise DataError(f"{found} placeholder tokens for {images} images of {queries} tokens")
+    if not images:
+        return embeddings
+    projected = model.language_projection(features.to(embeddings.dtype))
+    return embeddings.masked_scatter(mask, projected)
+
+
+class Predictor:
+    """A model with the pictures that requests name.
+
+    Args:
+        model: In any mode; it is put into evaluation mode.
+        processor: The model's.
+        images: The pictures.
+        features: Their cached features. What they lack, and everything where this is None, is
+            computed from the pictures, with the same result.
+        batch_size: Prompts a forward pass.
+    """
+
+    def __init__(
+        self,
+        model: "Blip2ForConditionalGeneration",
+        processor: "MmiclProcessor",
+        images: "ImageStore",
+        features: FeatureStore | None = None,
+        *,
+        batch_size: int = 32,
+    ) -> None:
+        self.model, self.processor = model.eval(), processor
+        self.images, self.features, self.batch_size = images, features, batch_size
+
+    @torch.inference_mode()
+    def generate(
+        self, prompts: Sequence[str], images: Sequence[Sequence[str]], max_new_tokens: int
+    ) -> list[str]:
+        """Greedy answers, in the order of the prompts.
+
+        Args:
+            prompts: One placeholder per image.
+            images: Image references of each prompt, in order.
+            max_new_tokens: The longest answer.
+
+        Raises:
+            DataError: Placeholders and images do not fit, or a picture is missing.
+        """
+        from transformers.modeling_outputs import BaseModelOutput
+
+        answers = [""] * len(prompts)
+        for rows, states, mask in self._encode(prompts, images):
+            ids = self.model.language_model.generate(
+                encoder_outputs=BaseModelOutput(last_hidden_state=states),
+                attention_mask=mask,
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                num_beams=1,
+            )
+            for row, text in zip(rows, self.processor.decode(ids), strict=True):
+                answers[row] = text
+        return answers
+
+    @torch.inference_mode()
+    def score(
+        self,
+        prompts: Sequence[str],
+        images: Sequence[Sequence[str]],
+        candidates: Sequence[Sequence[str]],
+    ) -> list[list[float]]:
+        """Log-likelihood (natural logarithm, end token included) of each candidate.
+
+        Each prompt is encoded once; all its candidates are scored against those states.
+
+        Args:
+            prompts: One placeholder per image.
+            images: Image references of each prompt, in order.
+            candidates: The answers to score, for each prompt.
+
+        Raises:
+            DataError: As `generate`.
+        """
+        scores = [[0.0] * len(texts) for texts in candidates]
+        for rows, states, mask in self._encode(prompts, images):
+            pairs = [
+                (place, nth)
+                for place, row in enumerate(rows)
+                for nth in range(len(candidates[row]))
+            ]
+            for start in range(0, len(pairs), self.batch_size):
+                part = pairs[start : start + self.batch_size]
+                texts = [candidates[rows[place]][nth] for place, nth in part]
+                places = torch.tensor([place for place, _ in part], device=states.device)
+                values = self._score_targets(states[places], mask[places], texts)
+                for (place, nth), value in zip(part, values, strict=True):
+                    scores[rows[place]][nth] = value
+        return scores
+
+    def _score_targets(
+        self, states: torch.Tensor, mask: torch.Tensor, texts: Sequence[str]
+    ) -> list[float]:
+        """Log-likelihood of one text per row of encoder states [rows, tokens, width]."""
+        language = self.model.language_model
+        labels = self.processor.encode_targets(texts).labels.to(states.device)
+        logits = language(
+            encoder_outputs=(states,),
+            attention_mask=mask,
+            decoder_input_ids=language.prepare_decoder_input_ids_from_labels(labels),
+        ).logits
+        losses = functional.cross_entropy(
+            logits.float().transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
+        )
+        return (-losses.sum(dim=1)).tolist()
+
+    def _encode(
+        self, prompts: Sequence[str], images: Sequence[Sequence[str]]
+    ) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
+        """Encoder states of all prompts, longest first: places, states, mask of each batch."""
+        ids = self.processor.encode(prompts, [len(row) for row in images])
+        order = sorted(range(len(ids)), key=lambda row: (-len(ids[row]), row))
+        device = self.model.device
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            batch = self.processor.pad([ids[row] for row in rows])
+            input_ids, mask = batch["input_ids"].to(device), batch["attention_mask"].to(device)
+            features = self._features([name for row in rows for name in images[row]]).to(device)
+            embeddings = embed_prompts(self.model, input_ids, features)
+            encoder = self.model.language_model.get_encoder()
+            states = encoder(inputs_embeds=embeddings, attention_mask=mask).last_hidden_state
+            yield rows, states, mask
+
+    def _features(self, references: Sequence[str]) -> torch.Tensor:
+        """Features [references, queries, hidden] from the store or from the pictures."""
+        known = self.features if self.features is not None else ()
+        missing = sorted({name for name in references if name not in known})
+        values: dict[str, torch.Tensor] = {}
+        if missing:
+            computed = compute_features(missing, self.images, self.model, self.processor)
+            values = dict(zip(missing, torch.cat(list(computed)), strict=True))
+        if not references:
+            queries = self.model.config.num_query_tokens
+            return torch.zeros(0, queries, self.model.config.qformer_config.hidden_size)
+        return torch.stack(
+            [values[name] if name in values else self.features.get(name) for name in references]  # type: ignore[union-attr]
+        )

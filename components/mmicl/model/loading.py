@@ -1,0 +1,238 @@
+"""Models in and out: hub folders, trained parts, exports. Safetensors and JSON, never pickle."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from mmicl.errors import DataError, UserError
+from mmicl.files import hash_file, read_json, replace_file, replace_folder, write_json
+from mmicl.model.processor import MmiclProcessor
+from mmicl.model.tiny import BACKBONES
+from mmicl.records import MAX_PROXIES, PLACEHOLDER, proxy
+
+if TYPE_CHECKING:
+    from transformers import Blip2ForConditionalGeneration, PreTrainedTokenizerBase
+
+BUILTIN = "builtin:"
+WEIGHTS, RECORD = "trained.safetensors", "trained.json"
+_HUB_IMAGE_TOKEN = "<image>"
+
+
+def load_model(
+    base: str,
+    revision: str | None = None,
+    *,
+    trained: Sequence[Path] = (),
+    dtype: torch.dtype = torch.float32,
+) -> "tuple[Blip2ForConditionalGeneration, MmiclProcessor]":
+    """Load a BLIP-2 model that takes MMICL prompts, in evaluation mode.
+
+    Args:
+        base: `builtin:tiny`, a folder in the hub's layout, or a hub id.
+        revision: Commit of a hub id.
+        trained: Folders that `save_trained` wrote; put over the base's weights in this order.
+        dtype: Of the weights in memory.
+
+    Raises:
+        UserError: The base lacks files, is not BLIP-2 over a sequence-to-sequence language model,
+            or cannot be had from the hub.
+        DataError: A folder of trained weights is damaged or does not fit the model.
+    """
+    from transformers import AutoTokenizer, Blip2ForConditionalGeneration
+    from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    place = locate_base(base)
+    options: dict[str, Any] = {"revision": revision, "local_files_only": Path(place).is_dir()}
+    try:
+        model = Blip2ForConditionalGeneration.from_pretrained(
+            place, dtype=dtype, use_safetensors=True, trust_remote_code=False, **options
+        )
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
+        images = BlipImageProcessorPil.from_pretrained(place, **options)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise UserError(
+            f"cannot be loaded ({error})",
+            where=base,
+            remedy="model.base is builtin:tiny, a folder in the hub's layout or a hub id",
+        ) from None
+    tokenizer = add_mmicl_tokens(tokenizer)
+    _fit_tokens(model, tokenizer, base)
+    for folder in trained:
+        load_trained(model, folder)
+    processor = MmiclProcessor(tokenizer, images, model.config.num_query_tokens)
+    return model.eval(), processor
+
+
+def locate_base(base: str) -> str:
+    """The folder behind a base, or the hub id unchanged.
+
+    Raises:
+        UserError: No such built-in model, or the folder lacks files.
+    """
+    if base.startswith(BUILTIN):
+        folder = BACKBONES / base.removeprefix(BUILTIN)
+        if not folder.is_dir():
+            known = ", ".join(
+                sorted(BUILTIN + path.name for path in BACKBONES.iterdir() if path.is_dir())
+            )
+            raise UserError("no such built-in model", where=base, remedy=f"there is {known}")
+    else:
+        folder = Path(base).expanduser()
+        if not folder.is_dir():
+            if base.startswith((".", "/", "~")) or base.count("/") != 1:
+                raise UserError("no such folder", where=base, remedy="check model.base")
+            return base
+    _check_folder(folder)
+    return str(folder)
+
+
+def _check_folder(folder: Path) -> None:
+    """See that a folder holds a BLIP-2 model in safetensors."""
+    needed = {
+        "config.json": ("config.json",),
+        "weights (*.safetensors)": ("*.safetensors",),
+        "a tokenizer (tokenizer.json or spiece.model)": ("tokenizer.json", "spiece.model"),
+        "preprocessor_config.json": ("preprocessor_config.json", "processor_config.json"),
+    }
+    lacking = [
+        what
+        for what, patterns in needed.items()
+        if not any(any(folder.glob(pattern)) for pattern in patterns)
+    ]
+    if lacking:
+        raise UserError(
+            f"the folder lacks {', '.join(lacking)}",
+            where=folder,
+            remedy="model.base wants a folder in the hub's layout, with weights as safetensors",
+        )
+    kind = read_json(folder / "config.json").get("model_type")
+    if kind != "blip-2":
+        raise UserError(f"the model is of type {kind}, not blip-2", where=folder / "config.json")
+
+
+def add_mmicl_tokens(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":
+    """Give a tokenizer the placeholder and the proxies, where it lacks them.
+
+    The hub's `<image>` makes room, so that FLAN-T5 gets the released checkpoints' ids: 32100 for
+    the placeholder, 32101 to 32120 for the proxies (rows of the embedding table that T5 pads).
+    """
+    wanted = [PLACEHOLDER, *(proxy(index) for index in range(MAX_PROXIES))]
+    if all(token in tokenizer.get_vocab() for token in wanted):
+        return tokenizer
+    from tokenizers import Tokenizer
+
+    state = json.loads(tokenizer.backend_tokenizer.to_str())  # type: ignore[attr-defined]
+    state["added_tokens"] = [
+        token for token in state["added_tokens"] if token["content"] != _HUB_IMAGE_TOKEN
+    ]
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(state))  # type: ignore[attr-defined]
+    tokenizer.add_special_tokens({"additional_special_tokens": wanted})
+    return tokenizer
+
+
+def _fit_tokens(
+    model: "Blip2ForConditionalGeneration", tokenizer: "PreTrainedTokenizerBase", base: str
+) -> None:
+    """Tell the model its placeholder, and see that the embedding table has room for all tokens."""
+    if not model.config.is_encoder_decoder:
+        raise UserError(
+            f"the language model ({model.config.text_config.model_type}) is not an encoder-decoder",
+            where=base,
+            remedy="use a checkpoint with FLAN-T5",
+        )
+    rows, tokens = model.get_input_embeddings().num_embeddings, len(tokenizer)
+    if tokens > rows:
+        raise UserError(
+            f"the tokenizer has {tokens} tokens, the embedding table {rows} rows", where=base
+        )
+    placeholder = tokenizer.convert_tokens_to_ids(PLACEHOLDER)
+    model.config.image_token_index = placeholder
+
+
+def save_trained(
+    model: "Blip2ForConditionalGeneration",
+    folder: Path,
+    names: Iterable[str],
+    record: dict[str, Any] | None = None,
+) -> None:
+    """Write the named parameters of a model, and what they are.
+
+    Args:
+        model: The model.
+        folder: Gets `trained.safetensors` and `trained.json` (names and shapes, digest, record).
+        names: Parameter names as `select_trainable` gives them.
+        record: Further entries of trained.json; no times or paths, the folder may be a DVC out.
+    """
+    parameters = dict(model.named_parameters())
+    save_tensors({name: parameters[name] for name in names}, folder, record)
+
+
+def save_tensors(
+    tensors: "dict[str, torch.Tensor]", folder: Path, record: dict[str, Any] | None = None
+) -> None:
+    """Write trained tensors as `save_trained` does; equal tensors give equal bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ordered = {
+        name: tensors[name].detach().to("cpu").contiguous().clone() for name in sorted(tensors)
+    }
+    with replace_file(folder / WEIGHTS) as temporary:
+        save_file(ordered, temporary)
+    (folder / WEIGHTS).chmod(0o644)
+    content = {
+        **(record or {}),
+        "sha256": hash_file(folder / WEIGHTS),
+        "parameters": sum(value.numel() for value in ordered.values()),
+        "names": {name: list(value.shape) for name, value in ordered.items()},
+    }
+    write_json(folder / RECORD, content)
+
+
+def load_trained(model: "Blip2ForConditionalGeneration", folder: Path) -> list[str]:
+    """Put trained weights over a model's, and return their names.
+
+    Raises:
+        DataError: The folder is incomplete, its digest does not fit, or a tensor is unknown to the
+            model or of another shape.
+    """
+    record, weights = read_json(folder / RECORD), folder / WEIGHTS
+    if not weights.is_file():
+        raise DataError("no such file", where=weights, remedy="train again")
+    if hash_file(weights) != record["sha256"]:
+        raise DataError(
+            f"the digest is not the one in {RECORD}", where=weights, remedy="train again"
+        )
+    parameters = dict(model.named_parameters())
+    for name, value in load_file(weights).items():
+        target = parameters.get(name)
+        if target is None or target.shape != value.shape:
+            found = "no such parameter" if target is None else f"shape {tuple(target.shape)}"
+            raise DataError(
+                f"{name} {tuple(value.shape)} does not fit the model ({found})",
+                where=weights,
+                remedy=f"it was trained from {record.get('base', 'another base')}",
+            )
+        with torch.no_grad():
+            target.copy_(value)
+    return sorted(record["names"])
+
+
+def export_model(
+    model: "Blip2ForConditionalGeneration", processor: MmiclProcessor, folder: Path
+) -> None:
+    """Write the whole model so that plain transformers loads it, without this project.
+
+    `Blip2ForConditionalGeneration.from_pretrained(folder)` and `AutoTokenizer.from_pretrained`
+    give the same logits; the placeholder must be repeated `num_query_tokens` times per image.
+    """
+    with replace_folder(folder) as temporary:
+        model.save_pretrained(temporary)
+        processor.save(temporary)
+        for path in temporary.iterdir():
+            path.chmod(0o644)
