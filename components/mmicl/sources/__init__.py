@@ -1,0 +1,43 @@
+"""One reader a dataset: official files -> typed Examples, pictures in the store, quarantine."""
+
+from mmicl.errors import UserError
+from mmicl.sources.coco import COCO_CAPTION
+from mmicl.sources.coco_region import COCO_REGION
+from mmicl.sources.ingest import EXAMPLES, REJECTED, ingest_dataset
+from mmicl.sources.nlvr1 import NLVR1
+from mmicl.sources.nlvr2 import NLVR2
+from mmicl.sources.pope import POPE
+from mmicl.sources.raven import RAVEN
+from mmicl.sources.reader import Reader
+from mmicl.sources.vcr import VCR
+from mmicl.sources.vqav2 import VQAV2
+from mmicl.sources.winoground import WINOGROUND
+
+READERS: dict[str, Reader] = {
+    reader.name: reader
+    for reader in (
+        COCO_CAPTION,
+        COCO_REGION,
+        NLVR1,
+        NLVR2,
+        POPE,
+        RAVEN,
+        VCR,
+        VQAV2,
+        WINOGROUND,
+    )
+}
+
+__all__ = ["EXAMPLES", "READERS", "REJECTED", "Reader", "find_reader", "ingest_dataset"]
+
+
+def find_reader(name: str) -> Reader:
+    """The reader of a name in params.
+
+    Raises:
+        UserError: There is none; names those there are.
+    """
+    if name not in READERS:
+        known = f"there are {', '.join(sorted(READERS))}"
+        raise UserError(f"no reader named {name}", where="datasets.*.reader", remedy=known)
+    return READERS[name]

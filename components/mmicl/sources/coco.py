@@ -1,0 +1,168 @@
+"""COCO captions: the official `captions_<split><year>.json`, one picture with about five captions.
+
+Train gives one Example per caption; val and test one per picture, whose answers are all captions.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from mmicl.errors import DataError
+from mmicl.records import Example, Split
+from mmicl.sources.reader import Reader
+from mmicl.sources.reading import (
+    Official,
+    ReadContext,
+    Record,
+    RecordError,
+    Text,
+    dump_meta,
+    explain_invalid,
+)
+
+
+class Picture(Official):
+    """An entry of `images`."""
+
+    id: int
+    file_name: str
+
+
+class Annotation(Official):
+    """An entry of `annotations`."""
+
+    id: int
+    image_id: int
+
+
+class Category(Official):
+    """An entry of `categories` (instances files)."""
+
+    id: int
+    name: Text
+
+
+@dataclass(frozen=True)
+class AnnotationFile:
+    """An annotation file: its name without the suffix, and its categories' names by id."""
+
+    stem: str
+    categories: dict[int, str]
+
+
+class Caption(Annotation):
+    """An annotation of a captions file."""
+
+    caption: Text
+
+
+def group_name(image_id: int) -> str:
+    """The group of everything over one COCO picture, the same in all datasets over COCO."""
+    return f"coco-{image_id}"
+
+
+def official_split(stem: str) -> Split:
+    """The split that a COCO file name ends in (`captions_val2017`); train where it names none."""
+    match = re.search(r"_(train|val|test)\d*$", stem)
+    return cast("Split", match[1]) if match else "train"
+
+
+def picture_places(stem: str, file_name: str) -> tuple[str, ...]:
+    """Where a picture of an annotation file may lie: `val2017/…` officially, or `images/…`."""
+    match = re.search(r"_((?:train|val|test)\d+)$", stem)
+    folders = [match[1]] if match else []
+    return tuple(f"{folder}/{file_name}" for folder in [*folders, "images"])
+
+
+def join_annotations(
+    context: ReadContext, pattern: str, shape: type[Annotation], lone: str
+) -> Iterator[Record]:
+    """Read annotation files, and give each picture with its annotations.
+
+    Args:
+        context: The dataset.
+        pattern: Glob of the files, at the top or below `annotations`, such as `captions*.json`.
+        shape: The annotations' shape.
+        lone: What to call pictures without annotations in the manifest.
+
+    Yields:
+        Records whose value is (Picture, its annotations, AnnotationFile), and one for each picture
+        or annotation that is malformed, or annotation that stands alone.
+    """
+    paths = [*context.folder.glob(pattern), *context.folder.glob(f"annotations/{pattern}")]
+    for path in sorted(paths):
+        split, file, value = official_split(path.stem), context.name(path), context.read_json(path)
+        table = AnnotationFile(path.stem, _read_categories(context, value, path))
+        annotations: dict[int, list[Annotation]] = defaultdict(list)
+        for entry in context.read_section(value, "annotations", path):
+            try:
+                annotation = shape.model_validate(entry)
+            except ValidationError as error:
+                yield Record(split, f"annotation {_id(entry)}", file, explain_invalid(error))
+            else:
+                annotations[annotation.image_id].append(annotation)
+        for entry in context.read_section(value, "images", path):
+            try:
+                picture = Picture.model_validate(entry)
+            except ValidationError as error:
+                yield Record(split, f"picture {_id(entry)}", file, explain_invalid(error))
+                continue
+            if found := annotations.pop(picture.id, []):
+                yield Record(split, str(picture.id), file, (picture, found, table))
+            else:
+                context.unused[lone] += 1
+        for picture_id, orphans in sorted(annotations.items()):
+            error = RecordError("unknown_picture", f"the file lists no picture {picture_id}")
+            for orphan in orphans:
+                yield Record(split, f"annotation {orphan.id}", file, error)
+
+
+def _read_categories(context: ReadContext, value: Any, path: Path) -> dict[int, str]:
+    if not isinstance(value, dict) or "categories" not in value:
+        return {}
+    try:
+        entries = context.read_section(value, "categories", path)
+        return {entry.id: entry.name for entry in map(Category.model_validate, entries)}
+    except ValidationError as error:
+        where = f"{context.dataset}: {context.name(path)}"
+        raise DataError(f"categories: {explain_invalid(error)}", where=where) from None
+
+
+def _id(entry: Any) -> str:
+    return str(entry.get("id", "?")) if isinstance(entry, dict) else "?"
+
+
+def find_captions(context: ReadContext) -> Iterator[Record]:
+    """Every picture with its captions."""
+    return join_annotations(context, "captions*.json", Caption, "pictures without captions")
+
+
+def convert_captions(record: Record, context: ReadContext) -> Iterator[Example]:
+    """One Example per caption in train, one per picture elsewhere."""
+    picture, captions, table = record.value
+    image = context.image(*picture_places(table.stem, picture.file_name))
+    group = group_name(picture.id)
+    split = context.split(record.split, group)
+    answers = tuple(caption.caption for caption in captions)
+    for caption in captions if split == "train" else captions[:1]:
+        own = f"{picture.id}-{caption.id}" if split == "train" else str(picture.id)
+        yield Example(
+            id=f"{context.dataset}/{split}/{own}", dataset=context.dataset, split=split,
+            task="caption", images=(image,), question="", answers=answers, target=caption.caption,
+            group=group, meta=dump_meta({"image_id": picture.id}),
+        )  # fmt: skip
+
+
+COCO_CAPTION = Reader(
+    name="coco_caption",
+    task="caption",
+    files=("annotations/captions_{train,val}2017.json", "{train,val}2017/*.jpg (or images/)"),
+    licence="captions CC BY 4.0; photos under their Flickr terms",
+    find=find_captions,
+    convert=convert_captions,
+)

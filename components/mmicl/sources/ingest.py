@@ -1,0 +1,143 @@
+"""Read one dataset whole: Examples, quarantine and pictures, written whole or not at all."""
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmicl.errors import DataError
+from mmicl.fetch import MANIFEST
+from mmicl.files import hash_file, replace_folder, write_json, write_rows
+from mmicl.images.store import ImageWriter
+from mmicl.records import Example, Rejected, Split
+from mmicl.sources.reader import Reader
+from mmicl.sources.reading import SPLITS, ReadContext
+
+EXAMPLES = "examples.parquet"
+REJECTED = "rejected.parquet"
+
+
+def ingest_dataset(
+    reader: Reader,
+    folder: Path,
+    examples_out: Path,
+    images_out: Path,
+    *,
+    name: str,
+    max_quarantined: float,
+    resplit: Mapping[Split, float] | None,
+    quarantine: Path,
+) -> dict[str, Any]:
+    """Read a dataset's official files into Examples and stored pictures.
+
+    `examples_out` gets examples.parquet, rejected.parquet and manifest.json, `images_out` the
+    shards; neither appears where the dataset is refused. Then the rejected records are left in
+    `quarantine`, for a person to look at.
+
+    Args:
+        reader: The dataset's reader.
+        folder: Its official files.
+        examples_out: Folder of the tables.
+        images_out: Folder of the picture shards.
+        name: The dataset's name in params; begins every Example's id.
+        max_quarantined: Share of records that may be unreadable, 0 to 1.
+        resplit: Shares by which groups are dealt to splits; None keeps the official splits.
+        quarantine: Where rejected.parquet goes when the share is exceeded.
+
+    Returns:
+        The manifest: counts per split, of quarantined records by reason, of pictures, of what was
+        not taken, and the sha256 of the official tables.
+
+    Raises:
+        DataError: A whole file cannot be read, there is no record, or too many are rejected.
+        ConfigError: The shares of `resplit` do not add up to 1.
+    """
+    with replace_folder(images_out) as images, replace_folder(examples_out) as tables:
+        with ImageWriter(images) as writer:
+            context = ReadContext(name, folder, writer, resplit)
+            examples, rejected, records = _read(reader, context)
+        if not records:
+            files = ", ".join(reader.files)
+            message = f"no record found by reader {reader.name}"
+            raise DataError(message, where=f"dataset {name}", remedy=f"it reads {files}")
+        _check_share(name, rejected, records, max_quarantined, quarantine)
+        write_rows(tables / EXAMPLES, examples, Example)
+        write_rows(tables / REJECTED, rejected, Rejected)
+        manifest = _describe(reader, context, examples, rejected, records)
+        write_json(tables / "manifest.json", manifest)
+    shutil.rmtree(quarantine, ignore_errors=True)  # of an earlier try
+    return manifest
+
+
+def _read(reader: Reader, context: ReadContext) -> tuple[list[Example], list[Rejected], int]:
+    """All Examples, all rejected records, and how many records there were."""
+    examples: list[Example] = []
+    rejected: list[Rejected] = []
+    seen: set[str] = set()
+    records = 0
+    for result in reader.read(context):
+        records += 1
+        if isinstance(result, Rejected):
+            rejected.append(result)
+        elif double := next((row for row in result if row.id in seen), None):
+            rejected.append(_reject_double(double))
+        else:
+            examples += result
+            seen.update(row.id for row in result)
+    return examples, rejected, records
+
+
+def _reject_double(example: Example) -> Rejected:
+    return Rejected(
+        dataset=example.dataset, split=example.split, record=example.id, file="",
+        reason="duplicate_id", detail="an earlier record has the same id",
+    )  # fmt: skip
+
+
+def _check_share(
+    name: str, rejected: list[Rejected], records: int, limit: float, quarantine: Path
+) -> None:
+    """Refuse the dataset if too many records are rejected, and leave them to be looked at."""
+    share = len(rejected) / records
+    if share <= limit and len(rejected) < records:
+        return
+    write_rows(quarantine / REJECTED, rejected, Rejected)
+    (reason, count), *_ = Counter(row.reason for row in rejected).most_common(1)
+    first = next(row for row in rejected if row.reason == reason)
+    raise DataError(
+        f"{len(rejected)} of {records} records ({share:.1%}) cannot be read, more than "
+        f"max_quarantined {limit:.1%}; most often {reason} ({count}), first in {first.file} "
+        f"record {first.record}: {first.detail}",
+        where=f"dataset {name}",
+        remedy=f"see {quarantine / REJECTED}, mend the files or raise max_quarantined",
+    )
+
+
+def _describe(
+    reader: Reader,
+    context: ReadContext,
+    examples: list[Example],
+    rejected: list[Rejected],
+    records: int,
+) -> dict[str, Any]:
+    """The manifest; equal inputs give equal manifests."""
+    splits = Counter(row.split for row in examples)
+    fetched = context.folder / MANIFEST
+    return {
+        "dataset": context.dataset,
+        "reader": reader.name,
+        "task": reader.task,
+        "official_licence": reader.licence,
+        "resplit": context.resplit and dict(context.resplit),
+        "records": records,
+        "examples": len(examples),
+        "splits": {split: splits[split] for split in SPLITS},
+        "quarantined": dict(Counter(row.reason for row in rejected)),
+        "quarantined_total": len(rejected),
+        "quarantined_share": round(len(rejected) / records, 6),
+        "unused": dict(context.unused),
+        "images": len(context.writer.sizes),
+        "sources": context.sources,
+        "fetch_manifest": hash_file(fetched) if fetched.is_file() else None,
+    }

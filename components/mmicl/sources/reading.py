@@ -1,0 +1,238 @@
+"""What all readers share: finding and parsing official files, checked texts, pictures, splits."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
+
+from mmicl.errors import ConfigError, DataError
+from mmicl.images.decoding import ImageError
+from mmicl.images.store import ImageWriter
+from mmicl.records import PLACEHOLDER, Split
+
+RESERVED = ("<image", PLACEHOLDER)
+"""What only the context scheme may write: a record that holds it would forge an image."""
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class RecordError(Exception):
+    """One record cannot be used; `reason` is one word for the quarantine, `detail` says more."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True)
+class Record:
+    """One official record before it is checked; `value` may be the error that reading it gave."""
+
+    split: Split
+    id: str
+    file: str
+    value: Any
+
+
+class Official(BaseModel):
+    """Base of the official records' shapes: strict types, fields we do not use are ignored."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+def check_text(text: str) -> str:
+    """Collapse white space; refuse an empty text and one that holds a reserved token."""
+    if any(token in text for token in RESERVED):
+        raise PydanticCustomError("reserved_token", "holds a reserved token of the prompts")
+    text = " ".join(text.split())
+    if not text:
+        raise PydanticCustomError("empty_text", "is empty")
+    return text
+
+
+Text = Annotated[str, AfterValidator(check_text)]
+"""An official text that goes into prompts."""
+
+
+def refuse_reserved(texts: Iterable[str]) -> None:
+    """Refuse texts that are kept as they are, such as annotated answers, if one is reserved.
+
+    Raises:
+        RecordError: One holds a reserved token.
+    """
+    for text in texts:
+        if any(token in text for token in RESERVED):
+            raise RecordError("reserved_token", f"{text!r} holds a reserved token of the prompts")
+
+
+def dump_meta(value: Mapping[str, Any]) -> str:
+    """An Example's `meta`: JSON with sorted keys."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def explain_invalid(error: ValidationError) -> RecordError:
+    """The first thing that is wrong with a record, as a quarantine reason."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    reason = first["type"] if first["type"] in ("reserved_token", "empty_text") else "malformed"
+    where = ".".join(map(str, first["loc"])) or "record"
+    return RecordError(reason, f"{where}: {first['msg']}")
+
+
+def deal_group(group: str, shares: Mapping[Split, float]) -> Split:
+    """Deal a group to a split by its name alone: other groups, order and dataset do not matter.
+
+    Datasets over the same pictures name their groups alike (`coco-<image id>`), so that a picture
+    lies in the same split of all of them.
+    """
+    digest = hashlib.sha256(f"split {group}".encode()).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    for split in SPLITS:
+        place -= shares.get(split, 0.0)
+        if place < 0:
+            return split
+    return next(split for split in reversed(SPLITS) if shares.get(split))
+
+
+@dataclass
+class ReadContext:
+    """One dataset while it is read.
+
+    Raises:
+        ConfigError: The shares of `resplit` do not add up to 1.
+    """
+
+    dataset: str
+    folder: Path
+    writer: ImageWriter
+    resplit: Mapping[Split, float] | None = None
+    sources: dict[str, str] = field(default_factory=dict)
+    """Tables that were read: relative path -> sha256."""
+    unused: Counter[str] = field(default_factory=Counter)
+    """What is sound but not taken, and how much of it."""
+    _pictures: dict[Path, str | ImageError] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder = self.folder.resolve()
+        if self.resplit is not None and abs(sum(self.resplit.values()) - 1) > 1e-6:
+            where = f"datasets.{self.dataset}.resplit"
+            raise ConfigError("the shares do not add up to 1", where=where)
+
+    def split(self, official: Split, group: str) -> Split:
+        """The split of a record: the official one, or the one its group is dealt to."""
+        return deal_group(group, self.resplit) if self.resplit else official
+
+    # --- files --------------------------------------------------------------------------------
+    def find(self, *names: str) -> Path | None:
+        """The first of several official places that exists."""
+        return next((path for name in names if (path := self.folder / name).is_file()), None)
+
+    def name(self, path: Path) -> str:
+        """A file's name within the dataset."""
+        return path.relative_to(self.folder).as_posix()
+
+    def read_json(self, path: Path) -> Any:
+        """Read a JSON file whole.
+
+        Raises:
+            DataError: It is not JSON; names the place.
+        """
+        data = path.read_bytes()
+        self.sources[self.name(path)] = hashlib.sha256(data).hexdigest()
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"not JSON ({error})", where=f"{self.dataset}: {self.name(path)}"
+            ) from None
+
+    def read_section(self, value: Any, section: str, path: Path) -> list[Any]:
+        """One list of a JSON file that is an object of lists (COCO, VQA).
+
+        Raises:
+            DataError: The file has no such list.
+        """
+        found = value.get(section) if isinstance(value, dict) else None
+        if not isinstance(found, list):
+            where = f"{self.dataset}: {self.name(path)}"
+            raise DataError(f"has no list {section!r}", where=where)
+        return found
+
+    def read_records(self, path: Path, split: Split, key: str) -> Iterator[Record]:
+        """Read JSON Lines, or one JSON array (official files use either under the name .json).
+
+        A record's id is its field `key`, or its line where it has none. A line that is not a JSON
+        object comes as a Record whose value is the error.
+
+        Raises:
+            DataError: An array file is not JSON.
+        """
+        with path.open("rb") as stream:
+            first = stream.read(1024).lstrip()[:1]
+        if first == b"[":
+            values = enumerate(self.read_json(path), start=1)
+        else:
+            values = self._read_lines(path)
+        for number, value in values:
+            if isinstance(value, dict):
+                identifier = str(value.get(key, f"record {number}"))
+            else:
+                identifier = f"record {number}"
+                if not isinstance(value, RecordError):
+                    value = RecordError("malformed", "not a JSON object")
+            yield Record(split, identifier, self.name(path), value)
+
+    def _read_lines(self, path: Path) -> Iterator[tuple[int, Any]]:
+        digest = hashlib.sha256()
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                digest.update(line)
+                if not line.strip():
+                    continue
+                try:
+                    yield number, json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    yield number, RecordError("malformed_json", str(error))
+        self.sources[self.name(path)] = digest.hexdigest()
+
+    # --- pictures -----------------------------------------------------------------------------
+    def image(self, *names: str) -> str:
+        """Store an official picture, named by one or more places it may lie at; its reference.
+
+        Raises:
+            RecordError: A name leads out of the dataset's folder.
+            ImageError: No place has it, or the picture cannot be used.
+        """
+        path = next((path for name in names if (path := self.safe_path(name)).is_file()), None)
+        if path is None:
+            raise ImageError("missing_image", "no such picture", where=names[0])
+        if path not in self._pictures:
+            try:
+                self._pictures[path] = self.writer.add_file(path)
+            except ImageError as error:
+                self._pictures[path] = error
+        found = self._pictures[path]
+        if isinstance(found, ImageError):
+            raise found
+        return found
+
+    def safe_path(self, name: str) -> Path:
+        """A path that a record names, held to the dataset's folder.
+
+        Raises:
+            RecordError: It leads out of it, by `..`, by being absolute, or by a link.
+        """
+        relative = PurePosixPath(name)
+        path = self.folder / relative
+        outside = relative.is_absolute() or ".." in relative.parts or "\0" in name
+        if outside or not path.resolve().is_relative_to(self.folder):
+            raise RecordError("path_outside", f"{name!r} leads out of the dataset's folder")
+        return path
+
+    def size(self, reference: str) -> tuple[int, int]:
+        """Width and height in pixels of a picture that `image` has stored."""
+        return self.writer.sizes[reference]

@@ -1,0 +1,99 @@
+"""Stage ingest@DATASET: official files into Examples, quarantine and the picture store."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from mmicl.errors import UserError
+from mmicl.fetch import fetch_dataset, locate_folder, parse_source
+from mmicl.files import replace_folder
+from mmicl.paths import Paths
+from mmicl.sources import find_reader, ingest_dataset
+from mmicl.stages import StageContext
+from mmicl.stages.fetch import render_world
+
+
+def run(context: StageContext) -> None:
+    """Ingest the dataset that the context names."""
+    if context.item is None:
+        raise UserError("ingest needs a dataset", remedy="run mmicl stage ingest@DATASET")
+    name, paths = context.item, context.paths
+    dataset = context.config.datasets[name]
+    manifest = ingest_dataset(
+        find_reader(dataset.reader),
+        paths.raw(name),
+        paths.examples(name),
+        paths.images(name),
+        name=name,
+        max_quarantined=dataset.max_quarantined,
+        resplit=dataset.resplit,
+        quarantine=paths.cache("quarantine") / name,
+    )
+    context.facts.update(
+        examples=manifest["examples"],
+        splits=manifest["splits"],
+        quarantined=manifest["quarantined"],
+        unused=manifest["unused"],
+        images=manifest["images"],
+    )
+
+
+def ingest_uri(dataset: str, source: str, out: Path, paths: Paths) -> dict[str, Any]:
+    """Read one dataset outside the pipeline, with its official splits and any share quarantined.
+
+    `out` gets examples.parquet, rejected.parquet, manifest.json and images/. A plain folder is
+    read in place; it may lie anywhere. The quarantine is this command's purpose, so only a
+    dataset without a single sound record is refused.
+
+    Returns:
+        The manifest (`mmicl.sources.ingest_dataset`).
+
+    Raises:
+        UserError: The reader, source or `out` is wrong.
+        DataError: A whole file cannot be read, or no record can.
+    """
+    reader = find_reader(dataset)
+    _check_replaceable(out)
+    work = paths.cache("ingest")
+    work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=work) as temporary, replace_folder(out) as whole:
+        folder = _bring(source, Path(temporary) / "raw", paths)
+        tables = Path(temporary) / "tables"
+        manifest = ingest_dataset(
+            reader,
+            folder,
+            tables,
+            whole / "images",
+            name=dataset,
+            max_quarantined=1.0,
+            resplit=None,
+            quarantine=paths.cache("quarantine") / dataset,
+        )
+        for path in tables.iterdir():
+            (whole / path.name).write_bytes(path.read_bytes())
+    return manifest
+
+
+def _bring(source: str, folder: Path, paths: Paths) -> Path:
+    """The folder to read: in place where it can be, else fetched into `folder`."""
+    if "://" not in source and "?" not in source:
+        place = Path(source).expanduser().resolve()
+        if not place.is_dir():
+            raise UserError("no such folder", where=source, remedy="check --source")
+        return place
+    parsed = parse_source(source)
+    if parsed.kind == "alias" and not parsed.include:
+        return locate_folder(parsed, paths.root)
+    fetch_dataset(
+        source, folder, licence="", state=folder.parent / "fetch", root=paths.root,
+        generate=render_world,
+    )  # fmt: skip
+    return folder
+
+
+def _check_replaceable(out: Path) -> None:
+    """Refuse to replace a folder that this command did not write."""
+    ours = {"examples.parquet", "rejected.parquet", "manifest.json", "images"}
+    if out.is_file() or (out.is_dir() and {path.name for path in out.iterdir()} - ours):
+        message = "exists and holds other things"
+        raise UserError(message, where=f"--out {out}", remedy="name a new or empty folder")
