@@ -1,0 +1,50 @@
+"""`world://NAME?n=…&seed=…`: the procedural world in the official files of a dataset."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mmicl.errors import UserError
+from mmicl.files import replace_folder
+from mmicl.world.plan import Plan
+from mmicl.world.writers import coco, nlvr2, pope, raven, vcr, vqav2, winoground
+
+OPTIONS = ("n", "seed")
+
+
+Writer = Callable[[Plan, Path], None]
+WRITERS: Mapping[str, Writer] = {
+    "coco": coco.write,
+    "vqav2": vqav2.write,
+    "vcr": vcr.write,
+    "nlvr2": nlvr2.write,
+    "raven": raven.write,
+    "pope": pope.write,
+    "winoground": winoground.write,
+}
+
+
+def generate(name: str, options: Mapping[str, int], folder: Path) -> None:
+    """Write a world dataset's official files into a new or empty folder, whole or not at all.
+
+    Equal (name, options) give equal bytes.
+
+    Args:
+        name: A key of WRITERS.
+        options: `n`, the number of training items (of all items, where a benchmark is test only),
+            and `seed`.
+        folder: Where the files go.
+
+    Raises:
+        UserError: No such world, a missing, unknown or bad option, or the folder holds files.
+    """
+    where = f"world://{name}"
+    if name not in WRITERS:
+        raise UserError("no such world", where=where, remedy=f"there are {', '.join(WRITERS)}")
+    if sorted(options) != sorted(OPTIONS):
+        raise UserError(f"options are {sorted(options)}", where=where, remedy="give n and seed")
+    if options["n"] < 1 or options["seed"] < 0:
+        raise UserError(f"bad options {dict(options)}", where=where, remedy="n >= 1, seed >= 0")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError("folder is not empty", where=folder, remedy="name a new or empty one")
+    with replace_folder(folder) as temporary:
+        WRITERS[name](Plan(name, options["seed"], options["n"]), temporary)

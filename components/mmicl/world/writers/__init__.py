@@ -1,0 +1,1 @@
+"""One module a dataset: the world in that dataset's official files."""
