@@ -56,7 +56,7 @@ class Query:
 def expand(example: Example) -> list[Query]:
     """All questions of an Example, in official order.
 
-    - caption, vqa, region: one query, kind generate.
+    - caption, vqa: one query, kind generate; region likewise, asked of its last image.
     - pope: one, kind yes_probability; nlvr: one, kind candidates (true, false).
     - vcr: one, kind candidates: the full texts of the options, which the prompt lists too.
     - winoground: four, kind yes_probability, keys c0i0, c0i1, c1i0, c1i1. The order in which the
@@ -101,6 +101,13 @@ def _ask(example: Example, kind: RequestKind, candidates: tuple[str, ...] = ()) 
 
 def _generate(example: Example) -> list[Query]:
     return [_ask(example, "generate")]
+
+
+def _ask_region(example: Example) -> list[Query]:
+    """The frame and a crop, and what the crop shows; its plain word would be the answer."""
+    query = _ask(example, "generate")
+    last = len(query.images) - 1
+    return [replace(query, question=f"What is <image:{last}>?", names=("the object",) * (last + 1))]
 
 
 def _ask_yes_no(example: Example) -> list[Query]:
@@ -184,7 +191,7 @@ def _ask_panels(example: Example) -> list[Query]:
 _EXPANDERS = {
     "caption": _generate,
     "vqa": _generate,
-    "region": _generate,
+    "region": _ask_region,
     "vcr": _ask_options,
     "nlvr": _ask_true_false,
     "pope": _ask_yes_no,

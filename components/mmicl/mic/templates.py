@@ -44,7 +44,7 @@ class Task:
 
 TASKS = {
     "caption": Task(frozenset({"images"})),
-    "region": Task(frozenset({"images"})),
+    "region": Task(frozenset({"images", "question"})),
     "vqa": Task(frozenset({"images", "question"})),
     "nlvr": Task(frozenset({"images", "question"})),
     "pope": Task(frozenset({"images", "question"})),
