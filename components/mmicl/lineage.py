@@ -1,5 +1,6 @@
 """What a stage run is made of: its fingerprint, and the state of the code that ran it."""
 
+import contextlib
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,14 @@ def fingerprint(paths: Paths, stage: str) -> str:
         DataError: A dependency does not exist.
     """
     from dvc.dependency import ParamsDependency
-    from dvc.dependency.param import MissingParamsError
     from dvc.dependency.base import DependencyDoesNotExistError
+    from dvc.dependency.param import MissingParamsError
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
-        with Repo(paths.root) as repo:
+        # DVC looks for dvc.yaml from the current folder on.
+        with contextlib.chdir(paths.root), Repo() as repo:
             (found,) = repo.stage.collect(stage)
             found.save_deps()  # hashes are in DVC's own cache: milliseconds
     except DependencyDoesNotExistError as error:
@@ -51,8 +53,8 @@ def fingerprint(paths: Paths, stage: str) -> str:
     params: dict[str, Any] = {}
     for dep in found.deps:
         kind = params if isinstance(dep, ParamsDependency) else deps
-        kind[dep.def_path] = dep.hash_info.value
-    return _digest(found.cmd, deps, params)
+        kind[dep.def_path] = dep.hash_info.value if dep.hash_info else None
+    return _digest(str(found.cmd), deps, params)
 
 
 def recorded_fingerprint(paths: Paths, stage: str) -> str | None:

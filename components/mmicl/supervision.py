@@ -68,7 +68,14 @@ def run_supervised(
     Raises:
         BaseException: Whatever interrupts the wait; the whole tree below has ended by then.
     """
-    wrapper = [sys.executable, "-P", "-m", __name__, str(os.getpid()), *map(str, command)]
+    wrapper = [
+        sys.executable,
+        "-P",
+        "-m",
+        "mmicl.supervision",
+        str(os.getpid()),
+        *map(str, command),
+    ]
     process = subprocess.Popen(
         wrapper,
         env=None if env is None else dict(env),
@@ -85,6 +92,7 @@ def run_supervised(
         return process.wait()
     except BaseException:
         end_tree(process.pid)
+        process.wait()
         raise
 
 
@@ -98,20 +106,36 @@ def end_tree(pid: int, *, grace: float = GRACE, spare_root: bool = False) -> Non
     """
     with contextlib.suppress(psutil.NoSuchProcess):
         root = psutil.Process(pid)
-        doomed = root.children(recursive=True)[::-1]
-        if not spare_root:
-            doomed.append(root)
+        doomed = root.children(recursive=True)[::-1] + ([] if spare_root else [root])
         for process in doomed:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.terminate()
-        _, alive = psutil.wait_procs(doomed, timeout=grace)
+        _wait_for_end(doomed, grace)
         # What was started meanwhile would outlive the snapshot.
         with contextlib.suppress(psutil.NoSuchProcess):
-            alive += [new for new in root.children(recursive=True) if new not in alive]
-        for process in alive:
+            doomed = [*root.children(recursive=True)[::-1], *doomed]
+        for process in doomed:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(alive, timeout=grace)
+        _wait_for_end(doomed, grace)
+
+
+def _wait_for_end(processes: Sequence[psutil.Process], seconds: float) -> None:
+    """Wait for processes to end without reaping them.
+
+    Reaping a child behind the back of the Popen that started it would turn its death into exit
+    code 0 there: a killed training would look like a finished one.
+    """
+    end = time.monotonic() + seconds
+    while any(_runs(process) for process in processes) and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 class RunLock:

@@ -48,6 +48,7 @@ def _run(paths: Paths, stage: str, name: str, item: str | None = None) -> None:
     module = _load_module(name)
     config = load_config(paths.root / "params.yaml")
     context = StageContext(stage, item, config, paths, fingerprint(paths, stage))
+    print(f"{stage}: started", flush=True)  # noqa: T201
     started, clock = datetime.now(UTC), time.monotonic()
     module.run(context)
     write_json(

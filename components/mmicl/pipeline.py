@@ -1,0 +1,355 @@
+"""Run stages through DVC: what is out of date and why, and bringing it up to date.
+
+DVC runs in a child process of its own (this module as a program): it is isolated from Prefect's
+threads, its output can be streamed, and the whole tree below it ends when its caller does. The
+child says what happened to each stage in a report file; DVC's own exit code could not.
+"""
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from ruamel.yaml import YAML
+
+from mmicl import dvclocks
+from mmicl.config import load_config
+from mmicl.errors import (
+    DataError,
+    Kind,
+    MmiclError,
+    ResourceError,
+    TransientError,
+    UserError,
+)
+from mmicl.files import read_json, write_json, write_text
+from mmicl.lineage import code_state, read_lock
+from mmicl.paths import STATE_VARIABLE, Paths
+from mmicl.supervision import die_with_parent, end_tree, run_supervised
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+    from dvc.stage import Stage
+
+Status = Literal["ran", "restored", "up-to-date", "failed"]
+
+_ERRORS: dict[Kind, type[MmiclError]] = {
+    "user": UserError,
+    "data": DataError,
+    "memory": ResourceError,
+    "transient": TransientError,
+    "bug": MmiclError,
+}
+
+
+@dataclass(frozen=True)
+class StageState:
+    """Whether a stage would run, and why."""
+
+    name: str
+    group: str
+    up_to_date: bool
+    why: str
+    """What changed, in words; empty when up to date."""
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What bringing a stage up to date came to."""
+
+    name: str
+    status: Status
+    seconds: float
+    kind: Kind | None = None
+    """Of a failure."""
+    message: str = ""
+    """Of a failure, in one line."""
+
+
+def read_groups(paths: Paths) -> list[str]:
+    """The stage groups of dvc.yaml, in the order in which they run."""
+    return list(YAML(typ="safe").load(paths.root / "dvc.yaml")["stages"])
+
+
+def status(paths: Paths) -> list[StageState]:
+    """Ask DVC which stages are out of date, in the order in which they would run.
+
+    Raises:
+        BusyError: A stage is running.
+        UserError: params.yaml is invalid, or DVC cannot read the checkout.
+    """
+    load_config(paths.root / "params.yaml")
+    locks, states = read_lock(paths), dict[str, StageState]()
+    with _open_repo(paths) as repo:
+        from dvc.repo import lock_repo
+
+        with lock_repo(repo):
+            # Edges point from a stage to what it depends on. By name, for stages read anew differ.
+            edges = [(one.addressing, other.addressing) for one, other in repo.index.graph.edges]
+            for stage in _collect(repo, read_groups(paths)):
+                name = stage.addressing
+                above = {other for one, other in edges if one == name}
+                late = [
+                    other for other in states if other in above and not states[other].up_to_date
+                ]
+                changes = stage.status().get(name, [])
+                states[name] = _explain(stage, changes, late, locks.get(name))
+    return list(states.values())
+
+
+def bring_up_to_date(
+    paths: Paths, targets: Sequence[str], on_line: Callable[[str], None] = print
+) -> list[StageResult]:
+    """Bring stages up to date through DVC.
+
+    Args:
+        paths: The checkout to do it in.
+        targets: Stage groups (`ingest`) or members (`ingest@coco`), in order. What they depend on
+            must be up to date, or be named before them.
+        on_line: Called with each line of output: one when a stage starts and one when it ends,
+            and the stage's own in between.
+
+    Returns:
+        One result a stage.
+
+    Raises:
+        MmiclError: The error of the stage that failed, of its kind.
+    """
+    results = try_up_to_date(paths, targets, on_line)
+    for result in results:
+        if result.status == "failed":
+            raise make_error(result)
+    return results
+
+
+def try_up_to_date(
+    paths: Paths, targets: Sequence[str], on_line: Callable[[str], None] = print
+) -> list[StageResult]:
+    """As `bring_up_to_date`, but a failure is the last result instead of an exception."""
+    with tempfile.TemporaryDirectory(prefix="mmicl-") as folder:
+        report = Path(folder) / "report.json"
+        command = [sys.executable, "-P", "-m", "mmicl.pipeline", *targets, "--report", str(report)]
+        code = run_supervised(
+            command, env=child_environment(paths), cwd=paths.root, on_line=on_line
+        )
+        if report.exists():
+            return [StageResult(**value) for value in read_json(report)]
+    message = f"the DVC process ended with exit code {code} and without a report"
+    return [StageResult(targets[0], "failed", 0.0, "bug", message)]
+
+
+def make_error(result: StageResult) -> MmiclError:
+    """The exception that a failed result stands for."""
+    return _ERRORS[result.kind or "bug"](result.message, where=result.name)
+
+
+def child_environment(paths: Paths) -> dict[str, str]:
+    """The environment in which a checkout's own code runs, with its own tools first on PATH."""
+    own = str(Path(sys.executable).parent)
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join([own, os.environ.get("PATH", os.defpath)]),
+        "PYTHONPATH": str(paths.root / "components"),
+        "PYTHONUNBUFFERED": "1",
+        "SHELL": "/bin/sh",  # DVC runs commands through $SHELL; a person's may read start files
+        "DVC_NO_ANALYTICS": "1",
+        STATE_VARIABLE: str(paths.state),
+    }
+
+
+# --- what would run ------------------------------------------------------------------------------
+
+
+def _explain(
+    stage: "Stage", changes: list[Any], late: list[str], lock: dict[str, Any] | None
+) -> StageState:
+    """Put DVC's findings about one stage into words.
+
+    Args:
+        stage: The stage.
+        changes: DVC's status entries of it.
+        late: Stages that it depends on and that would run.
+        lock: Its entry of dvc.lock.
+    """
+    name = stage.addressing
+    reasons: list[str] = []
+    if lock is None:
+        reasons.append("never ran")
+    else:
+        for change in changes:
+            if isinstance(change, str):
+                reasons.append("command changed")
+                continue
+            for path, how in change.get("changed deps", {}).items():
+                reasons += _explain_dep(stage, path, how, lock)
+            outs = change.get("changed outs", {})
+            reasons += [f"{path} {_OUT_WORDS.get(how, how)}" for path, how in outs.items()]
+    if late:
+        more = f" and {len(late) - 3} more" if len(late) > 3 else ""
+        reasons.append(f"follows {', '.join(late[:3])}{more}")
+    return StageState(name, name.partition("@")[0], not reasons, "; ".join(reasons))
+
+
+_OUT_WORDS = {"deleted": "is missing", "modified": "was changed", "not in cache": "left the cache"}
+
+
+def _explain_dep(stage: "Stage", path: str, how: Any, lock: dict[str, Any]) -> list[str]:
+    """Say what became of a dependency; of parameters, which values changed."""
+    if not isinstance(how, dict):
+        return [f"{path} {how}"]
+    (dep,) = (dep for dep in stage.deps if str(dep) == path)
+    now = cast("Any", dep).read_params()
+    then = lock.get("params", {}).get(dep.def_path, {})
+    return [line for key in how for line in _compare(key, then.get(key), now.get(key))]
+
+
+def _compare(key: str, then: Any, now: Any) -> list[str]:
+    """The differing leaves of two parameter values."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        keys = [*then, *(name for name in now if name not in then)]
+        return [
+            line
+            for name in keys
+            for line in _compare(f"{key}.{name}", then.get(name), now.get(name))
+        ]
+    return [] if then == now else [f"{key} {then!r} -> {now!r}"]
+
+
+def _collect(repo: "Repo", targets: Iterable[str]) -> Iterator["Stage"]:
+    """The stages that group names or member names stand for, in the order of dvc.yaml."""
+    for target in targets:
+        yield from repo.stage.collect(target)
+
+
+@contextlib.contextmanager
+def _open_repo(paths: Paths) -> Iterator["Repo"]:
+    """DVC's view of a checkout; its complaints become ours.
+
+    Raises:
+        BusyError: Another process holds the stages.
+        UserError: DVC cannot read the checkout.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    dvclocks.drop_dead(paths.root)
+    try:
+        # DVC looks for dvc.yaml, and names stages, from the current folder on.
+        with contextlib.chdir(paths.root), Repo() as repo:
+            yield repo
+    except DvcException as error:
+        raise _translate(error, paths) from error
+
+
+def _translate(error: Exception, paths: Paths, stage: str | None = None) -> MmiclError:
+    """One of our errors for one of DVC's; a stage that ran left word of its own."""
+    from dvc.dependency.base import DependencyDoesNotExistError
+    from dvc.lock import LockError
+    from dvc.stage.exceptions import StageCmdFailedError
+
+    cause = error.__cause__ or error  # DVC wraps: "failed to reproduce" says nothing
+    if isinstance(cause, LockError):
+        return dvclocks.describe_holder(paths.root)
+    if isinstance(cause, StageCmdFailedError) and stage is not None:
+        if not paths.outcome(stage).exists():
+            return MmiclError(f"ended without saying why ({cause})")
+        outcome = read_json(paths.outcome(stage))
+        return _ERRORS[outcome["kind"]](outcome["message"])
+    if isinstance(cause, DependencyDoesNotExistError | FileNotFoundError):
+        return DataError(str(cause), remedy="bring the stages before it up to date first")
+    return UserError(f"DVC: {cause}")
+
+
+# --- the child -----------------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Bring stages up to date in this process and leave a report; 0 when all went well."""
+    parser = argparse.ArgumentParser(prog="python -m mmicl.pipeline", description=__doc__)
+    parser.add_argument("targets", nargs="+", help="stage groups or members, in order")
+    parser.add_argument("--report", type=Path, required=True, help="JSON file to write")
+    options = parser.parse_args(arguments)
+    stopping = threading.Event()
+
+    def stop(*_: object) -> None:
+        # The stage ends, DVC sees it fail, gives its locks back, and this process ends by itself.
+        stopping.set()
+        end_tree(os.getpid(), spare_root=True)
+
+    logging.getLogger("dvc").setLevel(logging.WARNING)  # what it has to say is said by us
+    signal.signal(signal.SIGTERM, stop)
+    die_with_parent()
+    results: list[StageResult] = []
+    for result in _reproduce_all(Paths.here(), options.targets, stopping):
+        results.append(result)
+        _say(result)
+    write_json(options.report, [asdict(result) for result in results])
+    return int(any(result.status == "failed" for result in results))
+
+
+def _reproduce_all(
+    paths: Paths, targets: Sequence[str], stopping: threading.Event
+) -> Iterator[StageResult]:
+    """Bring stages up to date one by one, up to the first that fails."""
+    name, clock = targets[0], time.monotonic()
+    try:
+        code_state(paths.root)
+        load_config(paths.root / "params.yaml")
+        with _open_repo(paths) as repo:
+            for name in [stage.addressing for stage in _collect(repo, targets)]:
+                clock = time.monotonic()
+                if stopping.is_set():
+                    raise TransientError("stopped before it began")
+                yield _reproduce(repo, paths, name)
+    except MmiclError as error:
+        yield StageResult(name, "failed", _since(clock), error.kind, str(error))
+    except Exception as error:
+        log = paths.state / "logs" / f"{name}.log"
+        write_text(log, traceback.format_exc())
+        text = f"{type(error).__name__}: {' '.join(str(error).split())}; the traceback is in {log}"
+        yield StageResult(name, "failed", _since(clock), "bug", text)
+
+
+def _reproduce(repo: "Repo", paths: Paths, name: str) -> StageResult:
+    """Let DVC bring one stage up to date."""
+    from dvc.exceptions import DvcException
+
+    sys.argv = ["mmicl", "stage", name]  # what DVC tells others about the holder of its locks
+    paths.outcome(name).unlink(missing_ok=True)
+    clock = time.monotonic()
+    try:
+        done = cast("Any", repo).reproduce(targets=[name], single_item=True)
+    except DvcException as error:
+        raise _translate(error, paths, name) from error
+    # A stage that ran left an outcome; one that DVC took from its run cache did not.
+    ended: Status = "ran" if paths.outcome(name).exists() else "restored"
+    return StageResult(name, ended if done else "up-to-date", _since(clock))
+
+
+def _say(result: StageResult) -> None:
+    """Print how a stage ended, in one line."""
+    if result.status == "failed":
+        text = f"{result.name}: failed after {result.seconds:.1f} s: {result.message}"
+    elif result.status == "up-to-date":
+        text = f"{result.name}: up to date"
+    else:
+        text = f"{result.name}: {result.status} in {result.seconds:.1f} s"
+    print(text, flush=True)  # noqa: T201
+
+
+def _since(clock: float) -> float:
+    return round(time.monotonic() - clock, 2)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
