@@ -174,7 +174,7 @@ def predict(
     max_new_tokens: int = 32,
 ) -> None:
     """Ask a model about one or several pictures."""
-    from mmicl.stages.predict import answer
+    from mmicl.model.answering import answer
 
     folder = resolve_model(model)
     sys.stdout.write(answer(folder, text, image, max_new_tokens) + "\n")

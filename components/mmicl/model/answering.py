@@ -1,0 +1,57 @@
+"""One prompt, a few picture files, one answer: what `mmicl predict` does."""
+
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmicl.errors import UserError
+from mmicl.images.store import ImageStore, ImageWriter
+from mmicl.model.inference import Predictor
+from mmicl.model.loading import load_model
+from mmicl.records import PLACEHOLDER, proxy
+
+
+def place_images(text: str, count: int) -> str:
+    """Put each image's placeholder behind the first mention of its proxy.
+
+    A person writes `image 0 is <image0>. What is in image 0?`; the model reads
+    `image 0 is <image0>图. What is in image 0?`, as in training.
+
+    Args:
+        text: The prompt with its proxies; a text that holds placeholders already is kept.
+        count: How many images there are.
+
+    Raises:
+        UserError: The proxies are not `<image0>` to `<image{count-1}>` in order of appearance.
+    """
+    if PLACEHOLDER in text:
+        return text
+    named = list(dict.fromkeys(re.findall(r"<image\d+>", text)))
+    expected = [proxy(index) for index in range(count)]
+    if named != expected:
+        raise UserError(
+            f"{count} images, but the prompt names {', '.join(named) or 'none'}",
+            where="prompt",
+            remedy=f"name {', '.join(expected)} once each, in this order",
+        )
+    for token in expected:
+        text = text.replace(token, token + PLACEHOLDER, 1)
+    return text
+
+
+def answer(folder: Path, text: str, images: Sequence[Path], max_new_tokens: int) -> str:
+    """Ask the model in `folder` (hub layout) about picture files.
+
+    Raises:
+        UserError: The prompt and the pictures do not fit together, or the folder is no model.
+        DataError: A picture cannot be used.
+    """
+    prompt = place_images(text, len(images))
+    with tempfile.TemporaryDirectory() as temporary:
+        pictures = Path(temporary)
+        with ImageWriter(pictures) as writer:
+            references = [writer.add_file(path) for path in images]
+        model, processor = load_model(str(folder))
+        predictor = Predictor(model, processor, ImageStore([pictures]))
+        return predictor.generate([prompt], [references], max_new_tokens)[0]
