@@ -5,8 +5,8 @@ Scenes of coloured shapes, pairs, sequences and matrices; sampling (`scenes`, `p
 formats (`writers`) are modules of their own. Everything is a pure function of (name, n, seed).
 """
 
-from mmicl.world.description import DESCRIPTION_WORDS, describe
+from mmicl.world.description import SLOTS, describe
 from mmicl.world.generation import WRITERS, generate
 from mmicl.world.language import list_words
 
-__all__ = ["DESCRIPTION_WORDS", "WRITERS", "describe", "generate", "list_words"]
+__all__ = ["SLOTS", "WRITERS", "describe", "generate", "list_words"]

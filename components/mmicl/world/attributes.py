@@ -26,18 +26,14 @@ COLORS: dict[str, tuple[int, int, int]] = {
 }
 SIZES = ("small", "large")
 GRID = 3
-CELLS = (
-    ("topleft", "top", "topright"),
-    ("left", "center", "right"),
-    ("bottomleft", "bottom", "bottomright"),
-)
-"""One word a cell, for descriptions (`CELLS[row][column]`)."""
+ROWS = ("top", "middle", "bottom")
+COLUMNS = ("left", "center", "right")
 PLACES = (
     ("top left", "top", "top right"),
     ("left", "center", "right"),
     ("bottom left", "bottom", "bottom right"),
 )
-"""The same cells as answers and captions name them."""
+"""The cells as answers and captions name them (`PLACES[row][column]`)."""
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 GREYS = ("white", "pale", "grey", "dark", "black")

@@ -1,19 +1,20 @@
-"""Pictures in a fixed number of words, so that a language model can read what it cannot see.
+"""Pictures in words, so that a language model can read what it cannot see.
 
-A Q-Former hands the language model a fixed number of vectors per picture; a description hands it
-the same number of words. Each thing takes four (size, colour, shape, cell) in reading order; what
-is left over is filled with `nothing`.
+A Q-Former hands the language model a fixed number of vectors per picture. A description has as many
+slots, each a phrase: the k-th thing in reading order (size, colour, shape, row, column), or a whole
+matrix panel (count, size, fill, shape), or `nothing`. A phrase stands for one vector, such as the
+sum of its words' embeddings.
 """
 
 from dataclasses import dataclass
 
 from mmicl.errors import UserError
+from mmicl.world.attributes import COLUMNS, ROWS
 from mmicl.world.matrices import Panel
-from mmicl.world.scenes import MAX_THINGS, Scene, Thing
+from mmicl.world.scenes import Scene, Thing
 
-WORDS_PER_THING = 4
-DESCRIPTION_WORDS = MAX_THINGS * WORDS_PER_THING
-FILLER = "nothing"
+SLOTS = 8
+NOTHING = "nothing"
 
 
 @dataclass(frozen=True)
@@ -27,35 +28,36 @@ class Crop:
 Picture = Scene | Crop | Panel
 
 
-def describe(picture: Picture, words: int = DESCRIPTION_WORDS) -> tuple[str, ...]:
-    """Describe a picture in exactly `words` words.
+def describe(picture: Picture, slots: int = SLOTS) -> tuple[str, ...]:
+    """Describe a picture in exactly `slots` phrases.
 
-    A crop shows its thing large and in the centre, with whatever lies inside it.
+    A crop shows its thing large and in the middle, with whatever lies inside it.
 
     Raises:
-        UserError: There are too few words for the picture.
+        UserError: There are too few slots for the picture.
     """
     if isinstance(picture, Panel):
-        found = picture.words()
+        found = [" ".join(picture.words())]
     elif isinstance(picture, Crop):
         found = _describe_crop(picture)
     else:
-        found = [
-            word
-            for thing in picture.things
-            for word in (thing.size, thing.color, thing.shape, thing.cell)
-        ]
-    if len(found) > words:
-        raise UserError(
-            f"a picture needs {len(found)} words, {words} were allowed", where="describe"
-        )
-    return tuple(found) + (FILLER,) * (words - len(found))
+        found = [describe_thing(thing) for thing in picture.things]
+    if len(found) > slots:
+        raise UserError(f"a picture needs {len(found)} slots, {slots} were given", where="describe")
+    return tuple(found) + (NOTHING,) * (slots - len(found))
+
+
+def describe_thing(thing: Thing) -> str:
+    """Everything about a thing in five words."""
+    row, column = ROWS[thing.row], COLUMNS[thing.column]
+    return f"{thing.size} {thing.color} {thing.shape} {row} {column}"
 
 
 def _describe_crop(crop: Crop) -> list[str]:
     thing = crop.thing
-    found = ["large", thing.color, thing.shape, "center"]
+    found = [f"large {thing.color} {thing.shape} {ROWS[1]} {COLUMNS[1]}"]
     for other in crop.scene.things:
-        if thing.size == "large" and other.size == "small" and other.cell == thing.cell:
-            found += ["small", other.color, other.shape, "center"]
+        same = (other.row, other.column) == (thing.row, thing.column)
+        if same and thing.size == "large" and other.size == "small":
+            found.append(f"small {other.color} {other.shape} {ROWS[1]} {COLUMNS[1]}")
     return found

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -188,7 +189,7 @@ def sample_sequence(rng: random.Random, split: Split, frames: int = 4) -> Moving
 
 def _play(
     thing: Thing, event: Event, frames: int, rng: random.Random, split: Split
-) -> list[Thing | None] | None:
+) -> Sequence[Thing | None] | None:
     """The thing in each frame (None: not there), or None where it cannot do this from here."""
     turn = rng.randint(1, frames - 1)
     if event in DIRECTIONS:

@@ -4,7 +4,6 @@ import random
 import re
 
 from mmicl.world.attributes import (
-    CELLS,
     COLORS,
     GRADES,
     GREYS,
@@ -28,14 +27,11 @@ RELATION_PHRASES: dict[Relation, tuple[str, ...]] = {
 CAPTION_WORDS = (6, 16)
 
 GRAMMAR = """
-a all also an and any are at black both bottom can center color contain contains count different do
-does down each either exactly find four grow grows has have how i image images in inside is it kind
-large larger left least less location look many middle more most move moves neither no none not
-nothing number object objects of on one only or other others part picture pictures place position
-right same see seen shape shapes show shown shows size small smaller some than that the there these
-they thing things this to top total two three under up what where which with yes you
-appears away becomes below above change changes disappears happens shrinks stays still first last
-frame frames row
+a above all an and appears are at below both bottom can center changes color contain contains
+disappears do does down each either exactly has have how image images in inside is larger least
+left many middle more moves neither no nothing number object objects of only part picture position
+right same see shape shapes show shown shows size smaller stays still than the them there thing
+things to top total under up what where which with yes you
 """
 
 WORD = re.compile(r"[a-z]+|[0-9]+")
@@ -43,7 +39,7 @@ WORD = re.compile(r"[a-z]+|[0-9]+")
 
 def list_words() -> tuple[str, ...]:
     """Every word that the world can write, lower-case and sorted; numbers stand alone."""
-    words = {*SHAPES, *map(pluralize, SHAPES), *COLORS, *SIZES, *sum(CELLS, ())}
+    words = {*SHAPES, *map(pluralize, SHAPES), *COLORS, *SIZES}
     words |= {*NUMBERS, *map(str, range(10)), *POLYGONS, *GREYS, *GRADES, *GRAMMAR.split()}
     return tuple(sorted(words))
 

@@ -116,9 +116,8 @@ def list_rows(rule: Rule, levels: int, offset: int) -> list[list[Row]]:
             for sign in (1, -1)
         ]
     else:
-        variants = [
-            list(itertools.permutations(three)) for three in itertools.combinations(span, 3)
-        ]  # type: ignore[misc]
+        sets = itertools.combinations(span, 3)
+        variants = [[(a, b, c) for a, b, c in itertools.permutations(three)] for three in sets]
     return [rows for rows in variants if rows]
 
 

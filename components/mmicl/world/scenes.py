@@ -6,7 +6,6 @@ from typing import Literal
 
 from mmicl.records import Split
 from mmicl.world.attributes import (
-    CELLS,
     CONTAINERS,
     GRID,
     PLACES,
@@ -35,11 +34,6 @@ class Thing:
     def combination(self) -> Combination:
         """What is held out between splits."""
         return Combination(self.shape, self.color)
-
-    @property
-    def cell(self) -> str:
-        """The cell in one word, as descriptions name it."""
-        return CELLS[self.row][self.column]
 
     @property
     def place(self) -> str:
