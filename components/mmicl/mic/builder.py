@@ -85,9 +85,10 @@ def build(examples: Mapping[str, Iterable[Example]], bank: Bank, config: Build, 
             count = Counts(quotas[name])
             queries = _take([row for row in rows if row.split == split], count, part, config, seed)
             if part != "val" and count.quota and not queries:
+                reasons = "".join(f", {many}: {why}" for why, many in count.dropped.items())
                 raise DataError(
                     f"{part} asks for {count.quota} samples, but none of its {count.candidates} "
-                    f"{split} examples can be used",
+                    f"{split} examples can be used{reasons}",
                     where=name,
                     remedy="deal the dataset out anew (resplit), or set its quota to 0",
                 )

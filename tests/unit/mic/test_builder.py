@@ -1,0 +1,157 @@
+"""Quotas, draws, and what the builder leaves out."""
+
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mic_examples import make_example, picture
+
+from mmicl.augment.bank import shipped_bank
+from mmicl.config import Build
+from mmicl.errors import DataError
+from mmicl.files import hash_file, read_rows
+from mmicl.mic.builder import Built, build, write_built
+from mmicl.mic.exemplars import ExemplarPool
+from mmicl.mic.queries import expand
+from mmicl.mic.scheme import FULL_SCHEME
+from mmicl.records import Example, Sample
+
+BANK = shipped_bank()
+EXAMPLES: dict[str, list[Example]] = {
+    task: [make_example(task, number, "train") for number in range(30)]
+    + [make_example(task, number, "val") for number in range(10)]
+    + [make_example(task, number, "test") for number in range(10)]
+    for task in ("caption", "vqa", "nlvr", "vcr", "raven")
+}
+CONFIG = Build(
+    pretrain={"caption": 20}, finetune={"caption": 10, "vqa": 25, "nlvr": 12, "vcr": 8, "raven": 9},
+    validation=6, max_images=12, max_exemplars=3, scheme=FULL_SCHEME,
+)  # fmt: skip
+
+
+def change(**values: object) -> Build:
+    return CONFIG.model_copy(update=values)
+
+
+def build_all(config: Build = CONFIG, seed: int = 5) -> Built:
+    return build(EXAMPLES, BANK, config, seed)
+
+
+def test_quotas_are_filled_and_accounted_for() -> None:
+    built = build_all()
+    taken = Counter(sample.dataset for sample in built.samples["finetune"])
+    assert taken == {"caption": 10, "vqa": 25, "nlvr": 12, "vcr": 8, "raven": 8}
+    assert len(built.samples["pretrain"]) == 20
+    counts = built.manifest["parts"]["finetune"]["datasets"]["raven"]
+    assert counts == {
+        "quota": 9, "candidates": 30, "dropped": {}, "not_drawn": 26, "taken": 4, "samples": 8,
+    }  # fmt: skip
+    for part, rows in built.samples.items():
+        assert [row.id for row in rows] == sorted({row.id for row in rows})
+        assert built.manifest["parts"][part]["samples"] == len(rows)
+        assert {row.split for row in rows} == ({"val"} if part == "val" else {"train"})
+
+
+def test_exemplars_come_from_training_and_leak_nothing() -> None:
+    built = build_all()
+    by_id = {example.id: example for rows in EXAMPLES.values() for example in rows}
+    numbers = Counter()
+    for part in ("finetune", "val"):
+        for sample in built.samples[part]:
+            query = by_id[sample.source]
+            for one in sample.exemplars:
+                exemplar = by_id[one]
+                assert exemplar.split == "train"
+                assert exemplar.dataset == query.dataset
+                assert exemplar.group != query.group
+                assert not set(exemplar.images) & set(query.images)
+            assert len(set(sample.exemplars)) == len(sample.exemplars)
+            numbers[sample.task, len(sample.exemplars)] += 1
+    assert not any(count and task in ("vcr", "raven") for task, count in numbers)
+    assert {count for task, count in numbers if task == "vqa"} == {0, 1, 2, 3}
+    assert all(sample.exemplars == () for sample in built.samples["pretrain"])
+
+
+def test_puzzles_give_one_sample_of_each_answer() -> None:
+    rows = [row for row in build_all().samples["finetune"] if row.task == "raven"]
+    answers = Counter((row.source, row.target) for row in rows)
+    assert len(rows) == 8
+    assert {answer for _, answer in answers} == {"yes", "no"}
+    assert set(answers.values()) == {1}
+
+
+def test_pool_never_offers_the_query_its_group_or_its_pictures() -> None:
+    shared = picture("shared")
+    rows = [make_example("vqa", n, group="same", images=(picture(n),)) for n in range(3)]
+    rows += [make_example("vqa", n, images=(f"{shared}@0,0,{n},9",)) for n in range(3, 6)]
+    rows += [make_example("vqa", 6)]
+    pool = ExemplarPool(rows)
+    assert len(pool) == 7
+    for row in rows[:3]:
+        chosen = {one.source for one in pool.choose(expand(row)[0], 7, seed=1)}
+        assert not chosen & {one.id for one in rows[:3]}
+        assert len(chosen) == 4
+    for row in rows[3:6]:
+        chosen = [one.source for one in pool.choose(expand(row)[0], 7, seed=1)]
+        assert not set(chosen) & {one.id for one in rows[3:6]}
+        assert len(chosen) == 2  # one of the three that share a group, and the last
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 3), order=st.randoms(use_true_random=False))
+def test_order_of_input_and_other_datasets_change_nothing(seed: int, order: Random) -> None:
+    whole = build_all(seed=seed)
+    shuffled = {name: order.sample(rows, len(rows)) for name, rows in EXAMPLES.items()}
+    assert build(dict(reversed(shuffled.items())), BANK, CONFIG, seed) == whole
+    alone = build(EXAMPLES, BANK, change(pretrain={}, finetune={"vqa": 25}), seed)
+    for part in ("finetune", "val"):
+        assert alone.samples[part] == [row for row in whole.samples[part] if row.dataset == "vqa"]
+
+
+def test_another_seed_draws_otherwise() -> None:
+    assert build_all(seed=1).samples["finetune"] != build_all(seed=2).samples["finetune"]
+
+
+def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_built(tmp_path / name, build_all())
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert files == ["finetune.parquet", "manifest.json", "pretrain.parquet", "val.parquet"]
+    for name in files:
+        assert hash_file(tmp_path / "one" / name) == hash_file(tmp_path / "two" / name)
+    assert read_rows(tmp_path / "one" / "val.parquet", Sample) == build_all().samples["val"]
+
+
+def test_images_over_the_budget_drop_exemplars_first_then_the_sample() -> None:
+    tight = build_all(change(max_images=3, finetune={"nlvr": 12, "vcr": 8}))
+    assert max(len(row.images) for row in tight.samples["finetune"]) == 3
+    nlvr = [row for row in tight.samples["finetune"] if row.task == "nlvr"]
+    assert len(nlvr) == 12
+    assert not any(row.exemplars for row in nlvr)
+    with pytest.raises(DataError, match="raven: finetune asks for 9 samples, but none of its 30"):
+        build_all(change(max_images=2, finetune={"raven": 9}))
+    rows = [*EXAMPLES["vcr"], make_example("vcr", 99, images=tuple(map(picture, range(13))),
+                                           meta="{}")]  # fmt: skip
+    built = build({"vcr": rows}, BANK, change(pretrain={}, finetune={"vcr": 99}), 5)
+    counts = built.manifest["parts"]["finetune"]["datasets"]["vcr"]
+    assert counts["dropped"] == {"more images than max_images": 1}
+    assert (counts["candidates"], counts["taken"], counts["not_drawn"]) == (31, 30, 0)
+
+
+@pytest.mark.parametrize("switch", ["declaration", "in_context", "interrelated"])
+def test_each_switch_reaches_the_samples(switch: str) -> None:
+    full, without = (
+        build_all(),
+        build_all(change(scheme=FULL_SCHEME.model_copy(update={switch: False}))),
+    )
+    samples = without.samples["finetune"]
+    assert [row.source for row in samples] == [row.source for row in full.samples["finetune"]]
+    effects = {
+        "declaration": any("<image0>" in row.prompt for row in samples),
+        "in_context": any(row.exemplars for row in samples),
+        "interrelated": any(len(row.images) > 1 + len(row.exemplars) for row in samples),
+    }
+    assert effects == {name: name != switch for name in effects}

@@ -1,0 +1,155 @@
+"""The context scheme: numbers, placeholders, switches, budget."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mic_examples import make_example
+
+from mmicl.augment.bank import shipped_bank
+from mmicl.config import Scheme
+from mmicl.errors import DataError
+from mmicl.mic.queries import Query, expand
+from mmicl.mic.scheme import FULL_SCHEME, find_fault, render
+from mmicl.mic.templates import TASKS
+from mmicl.records import PLACEHOLDER, Template
+
+BANK = shipped_bank()
+RAVEN_PANELS = 9
+
+
+def ask(task: str, number: int = 0, **changes: Any) -> Query:
+    return expand(make_example(task, number, **changes))[0]
+
+
+def template(task: str, text: str) -> Template:
+    return Template(id="t", task=task, text=text, origin="", licence="", reviewed=True)
+
+
+switches = st.builds(
+    lambda declaration, in_context, interrelated: FULL_SCHEME.model_copy(
+        update={
+            "declaration": declaration, "in_context": in_context, "interrelated": interrelated,
+        }
+    ),
+    st.booleans(), st.booleans(), st.booleans(),
+)  # fmt: skip
+
+
+@given(
+    task=st.sampled_from(sorted(TASKS)),
+    which=st.integers(0, 9),
+    number=st.integers(0, 50),
+    count=st.integers(0, 12),
+    budget=st.integers(RAVEN_PANELS, 20),
+    scheme=switches,
+)
+def test_every_prompt_counts_its_images(
+    task: str, which: int, number: int, count: int, budget: int, scheme: Scheme
+) -> None:
+    query = ask(task, number)
+    exemplars = [ask(task, 100 + k) for k in range(count)]
+    rendered = render(query, BANK[task][which], exemplars, scheme=scheme, max_images=budget)
+    images = len(rendered.images)
+    assert rendered.prompt.count(PLACEHOLDER) == images <= budget
+    proxies = re.findall(r"<image(\d+)>", rendered.prompt)
+    assert proxies == ([str(j) for j in range(images)] if scheme.declaration else [])
+    spoken = (rendered.prompt, rendered.target, *rendered.candidates)
+    assert all(int(j) < images for text in spoken for j in re.findall(r"image (\d+)", text))
+    assert "<image:" not in "".join(spoken)
+
+    own = query.images if scheme.interrelated else query.images[:1]
+    assert rendered.images[images - len(own) :] == own
+    assert list(rendered.exemplars) == [one.source for one in exemplars[: len(rendered.exemplars)]]
+    room = (budget - len(own)) // len(own)
+    assert len(rendered.exemplars) == (min(count, room) if scheme.in_context else 0)
+    assert not rendered.candidates or rendered.target in rendered.candidates
+
+
+def test_exemplars_stand_before_the_query_with_their_answers() -> None:
+    rendered = render(
+        ask("vqa", 3), template("vqa", "{images} {question}"), [ask("vqa", 1), ask("vqa", 2)]
+    )
+    assert rendered.prompt.split("\n") == [
+        "image 0 is <image0>图. what is thing 1 ? thing 1",
+        "image 1 is <image1>图. what is thing 2 ? thing 2",
+        "image 2 is <image2>图. what is thing 3 ?",
+    ]
+    assert rendered.target == "thing 3"
+    assert rendered.exemplars == ("vqa/train/1", "vqa/train/2")
+
+
+def test_references_count_on_over_exemplars_in_question_choices_and_answers() -> None:
+    text = "{images:inline} | {question} | {choices}"
+    shown = render(ask("vcr", 1), template("vcr", text), [ask("vcr", 4)])
+    first, second = shown.prompt.split("\n")
+    assert first == (
+        "image 0: <image0>图, image 1: <image1>图, image 2: <image2>图 | why is image 1 near image "
+        "2 ? | option 0: image 1 likes it. option 1: image 2 fell. option 2: no reason. option 3: "
+        "it rains. image 1 likes it."
+    )
+    assert "why is image 4 near image 5 ?" in second
+    assert shown.target == shown.candidates[1] == "image 5 fell."
+
+
+def test_the_tenth_image_is_not_the_first_one_with_a_zero() -> None:
+    example = make_example("vcr", images=tuple(make_example("raven").images[:12]), meta="{}",
+                           question="<image:1> or <image:10> or <image:11>?")  # fmt: skip
+    shown = render(expand(example)[0], template("vcr", "{images} {question} {choices}"))
+    assert "image 1 or image 10 or image 11?" in shown.prompt
+
+
+def test_without_declaration_images_stand_bare_in_their_places() -> None:
+    scheme = FULL_SCHEME.model_copy(update={"declaration": False})
+    for form in ("{images}", "{images:inline}"):
+        shown = render(ask("nlvr"), template("nlvr", f"So {form} {{question}}"), scheme=scheme)
+        assert shown.prompt == "So 图 图 what is thing 0 ?"
+
+
+def test_without_interrelated_images_the_frame_stays_and_objects_go_by_their_words() -> None:
+    scheme = FULL_SCHEME.model_copy(update={"interrelated": False})
+    text = "{images} {question} {choices}"
+    shown = render(ask("vcr"), template("vcr", text), scheme=scheme)
+    assert shown.images == make_example("vcr").images[:1]
+    assert "image 0 is <image0>图. why is person near dog ?" in shown.prompt
+    assert shown.target == "person likes it."
+    nameless = render(ask("vcr", meta="{}"), template("vcr", text), scheme=scheme)
+    assert "why is another image near another image ?" in nameless.prompt
+    region = render(ask("region"), template("region", "{images} {question}"), scheme=scheme)
+    assert region.prompt == "image 0 is <image0>图. What is the object?"
+
+
+def test_a_test_record_without_a_target_renders_but_is_no_exemplar() -> None:
+    unanswered = ask("vqa", target="")
+    assert render(unanswered, BANK["vqa"][0]).target == ""
+    with pytest.raises(DataError, match="no target"):
+        render(ask("vqa", 1), BANK["vqa"][0], [unanswered])
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"question": "is 图 a word?"}, "placeholder or proxy token in the text"),
+        ({"target": "<image3>"}, "placeholder or proxy token in the text"),
+        ({"question": "what is <image:1>?"}, "reference to an image that is not there"),
+        ({"images": ()}, "no image"),
+        ({"target": " "}, "no target"),
+        ({"images": make_example("raven").images}, "more images than max_images"),
+    ],
+)
+def test_what_cannot_be_rendered_is_named(changes: dict[str, Any], fault: str) -> None:
+    query = ask("vqa", **changes)
+    assert find_fault(query, max_images=12) == fault
+    if fault != "no target":
+        with pytest.raises(DataError, match=fault) as caught:
+            render(query, BANK["vqa"][0], max_images=12)
+        assert caught.value.where == query.id
+
+
+def test_a_template_may_not_swallow_the_question_nor_be_of_another_task() -> None:
+    with pytest.raises(DataError, match=r"has no \{question\}"):
+        render(ask("vqa"), template("vqa", "{images} what?"))
+    with pytest.raises(DataError, match="task vqa with template caption-00"):
+        render(ask("vqa"), BANK["caption"][0])
