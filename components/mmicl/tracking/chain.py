@@ -1,0 +1,163 @@
+"""What lies on disk of the chain: the stages whose outs are current, and what each left behind.
+
+Nothing here knows MLflow.
+"""
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from mmicl.config import Config
+from mmicl.errors import DataError, MmiclError
+from mmicl.files import hash_json, read_json
+from mmicl.lineage import fingerprint, read_lock, recorded_fingerprint
+from mmicl.paths import Paths
+
+Curve = list[tuple[int, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class StageOnDisk:
+    """One stage (or member of a group) whose outs are those of the present params and deps."""
+
+    name: str
+    fingerprint: str
+    entry: Mapping[str, Any]
+    """Its entry of dvc.lock; empty while the stage itself is running."""
+    record: Mapping[str, Any] | None
+    """What `mmicl.stages` wrote when it ran; None where DVC restored the outs from elsewhere."""
+    folder: Path
+    """Its run folder."""
+
+    @property
+    def group(self) -> str:
+        """The stage's name without its member: `ingest` of `ingest@coco`."""
+        return self.name.partition("@")[0]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The params of its lock entry, as DVC nests them."""
+        return dict(self.entry.get("params", {}).get("params.yaml", {}))
+
+    @property
+    def outs(self) -> dict[str, str]:
+        """Path -> md5 of its outs, from its lock entry."""
+        return {item["path"]: item["md5"] for item in self.entry.get("outs", [])}
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Start and end in seconds since 1970, from its record."""
+        if self.record is None:
+            return None
+        start = datetime.fromisoformat(self.record["started"]).timestamp()
+        return start, start + float(self.record["seconds"])
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The stages that are current, in the order of dvc.yaml, and why the others are not."""
+
+    stages: dict[str, StageOnDisk]
+    stale: dict[str, str]
+
+    def key(self, config: Config) -> str:
+        """Name this state of the chain: all params and all fingerprints, 40 hexadecimal digits."""
+        prints = {name: stage.fingerprint for name, stage in self.stages.items()}
+        return hash_json({"params": dump_params(config), "stages": prints})[:40]
+
+
+def read_chain(paths: Paths, running: tuple[str, str] | None = None) -> Chain:
+    """Find the stages of dvc.lock that are current, as DVC would say.
+
+    Args:
+        paths: The checkout.
+        running: Name and fingerprint of a stage that has just written its outs and is not in
+            dvc.lock yet, because it is the caller.
+    """
+    lock = read_lock(paths)
+    if running is not None:
+        lock = {**lock, running[0]: {}}
+    stages: dict[str, StageOnDisk] = {}
+    stale: dict[str, str] = {}
+    for name in sorted(lock, key=_order(paths)):
+        if running is not None and name == running[0]:
+            now = running[1]
+        else:
+            reason, now = _check(paths, name, lock[name])
+            if reason:
+                stale[name] = reason
+                continue
+        folder = paths.run(name, now)
+        record = folder / "record.json"
+        stages[name] = StageOnDisk(
+            name, now, lock[name], read_json(record) if record.exists() else None, folder
+        )
+    return Chain(stages, stale)
+
+
+def read_curve(paths: Paths, stage: StageOnDisk) -> Curve:
+    """The (step, values) points of a training stage, in order; none for other stages.
+
+    The run folder has all of them (throughput and memory too), reports/curves those that are
+    reproducible, which is all that is left where DVC restored the outs.
+
+    Raises:
+        DataError: A line of a curve is not what it should be.
+    """
+    points: dict[int, dict[str, float]] = {}
+    for path in (
+        paths.root / "reports" / "curves" / f"{stage.name}.csv",
+        stage.folder / "curve.csv",
+        stage.folder / "meters.jsonl",
+    ):
+        if not path.exists():
+            continue
+        try:
+            for row in _read_points(path):
+                values = {
+                    key: float(value) for key, value in row.items() if value not in ("", None)
+                }
+                step = int(values.pop("step"))
+                points.setdefault(step, {}).update(values)
+        except (KeyError, ValueError, TypeError) as error:
+            raise DataError(f"not a curve ({error!r})", where=path) from None
+    return sorted(points.items())
+
+
+def dump_params(config: Config) -> dict[str, Any]:
+    """The resolved params as params.yaml nests them."""
+    return config.model_dump(by_alias=True, mode="json")
+
+
+def _read_points(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".csv":
+        return list(csv.DictReader(text.splitlines()))
+    return [json.loads(line) for line in text.splitlines() if line]
+
+
+def _check(paths: Paths, name: str, entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Why a stage's outs are not current ("" if they are), and its fingerprint."""
+    recorded = recorded_fingerprint(paths, name) or ""
+    try:
+        now = fingerprint(paths, name)
+    except MmiclError as error:
+        return str(error), recorded
+    if now != recorded:
+        return "params, data or code changed since it ran", recorded
+    for out in entry.get("outs", []):
+        if not (paths.root / out["path"]).exists():
+            return f"{out['path']} is missing", recorded
+    return "", now
+
+
+def _order(paths: Paths) -> Any:
+    """A sorting key: the order of dvc.yaml, then the member's name."""
+    groups = list(YAML(typ="safe").load(paths.root / "dvc.yaml")["stages"])
+    return lambda name: (groups.index(name.partition("@")[0]), name)

@@ -1,0 +1,120 @@
+"""Whether a new version becomes the champion: its gates, and a comparison with the present one.
+
+The bar is that of `register.margins`: the metrics named there decide, and each of them must not be
+lost. Where both versions answered the same items of a benchmark, the comparison is paired: the
+mean difference of the items' scores, resampled by group (items that share an image or a puzzle
+stand or fall together), loses when its whole 95 % interval lies below zero. Otherwise the plain
+values are compared, and the lower one loses.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+
+ITEMS = "items.parquet"
+"""In reports/predictions: one row (benchmark, metric, item, group, value) per item and metric."""
+RESAMPLES = 2000
+SEED = 20230914
+"""Fixed, so that the same two versions always end the same way."""
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One side of the comparison. `None` is what its artifacts do not hold any more."""
+
+    name: str
+    gates: Mapping[str, Any] | None
+    scores: Mapping[str, Any] | None
+    """benchmark -> its part of reports/scores.json."""
+    predictions: Path | None
+    """A copy of reports/predictions."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the new version becomes champion, and why, in a sentence."""
+
+    wins: bool
+    why: str
+
+
+class Pairs(NamedTuple):
+    """Score differences of the items that two versions answered, and the items' groups."""
+
+    groups: list[str]
+    differences: list[float]
+
+
+def challenge(new: Entrant, champion: Entrant | None) -> Verdict:
+    """Decide whether `new` becomes champion.
+
+    Args:
+        new: The new version.
+        champion: The present champion; None where there is none.
+    """
+    if new.gates is None or new.scores is None:
+        return Verdict(False, f"{new.name} is no champion: its scores are gone")
+    failed = [key for key, gate in new.gates["gates"].items() if not gate["passed"]]
+    if failed:
+        return Verdict(False, f"{new.name} is no champion: gate {', '.join(failed)} not passed")
+    if champion is None:
+        return Verdict(True, f"{new.name} is champion: it passes every gate, and is the first")
+    findings = []
+    for key in new.gates["gates"]:
+        finding = _compare(key, new, champion)
+        if finding is not None and not finding.wins:
+            return Verdict(False, f"{new.name} is no champion: {finding.why}")
+        findings.append(f"{key} cannot be compared" if finding is None else finding.why)
+    text = "; ".join(findings) or "there is no gate to compare by"
+    return Verdict(True, f"{new.name} is champion: it passes every gate and does not lose: {text}")
+
+
+def _compare(key: str, new: Entrant, champion: Entrant) -> Verdict | None:
+    """Hold one metric of two versions against each other; None where they share no measurement."""
+    benchmark, _, metric = key.partition(".")
+    ours, theirs = ((side.scores or {}).get(benchmark) for side in (new, champion))
+    if ours is None or theirs is None or ours["version"] != theirs["version"]:
+        return None
+    if metric not in theirs["metrics"]:
+        return None
+    pairs = _pair(benchmark, metric, new.predictions, champion.predictions)
+    if pairs is not None:
+        low, mean, high = _resample(pairs)
+        text = f"{key} {mean:+.2f} [{low:+.2f}, {high:+.2f}] against {champion.name}, paired"
+        return Verdict(high >= 0, text)
+    value, bar = ours["metrics"][metric]["value"], theirs["metrics"][metric]["value"]
+    return Verdict(value >= bar, f"{key} {value:.2f} against {bar:.2f} of {champion.name}")
+
+
+def _pair(benchmark: str, metric: str, new: Path | None, champion: Path | None) -> Pairs | None:
+    """The items that both answered, or None unless they are the same ones."""
+    if new is None or champion is None or not all((f / ITEMS).exists() for f in (new, champion)):
+        return None
+    ours, theirs = (_read_items(folder / ITEMS, benchmark, metric) for folder in (new, champion))
+    if not ours or set(ours) != set(theirs):
+        return None
+    return Pairs(
+        groups=[ours[item][0] for item in ours],
+        differences=[ours[item][1] - theirs[item][1] for item in ours],
+    )
+
+
+def _read_items(path: Path, benchmark: str, metric: str) -> dict[str, tuple[str, float]]:
+    """Item -> its group and score on one metric."""
+    wanted = [("benchmark", "==", benchmark), ("metric", "==", metric)]
+    rows = pq.read_table(path, filters=wanted).to_pylist()
+    return {row["item"]: (row["group"], row["value"]) for row in rows}
+
+
+def _resample(pairs: Pairs) -> tuple[float, float, float]:
+    """The 95 % interval and the mean (low, mean, high) of new - old, resampling whole groups."""
+    _, group = np.unique(pairs.groups, return_inverse=True)
+    totals, counts = np.bincount(group, weights=pairs.differences), np.bincount(group)
+    draws = np.random.default_rng(SEED).integers(len(totals), size=(RESAMPLES, len(totals)))
+    means = totals[draws].sum(axis=1) / counts[draws].sum(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(totals.sum() / counts.sum()), float(high)
