@@ -77,7 +77,12 @@ def list_files(source: Source, folder: Path) -> dict[str, Path]:
             raise UserError(f"no file matches {pattern}", where=source.uri)
         for path in matches:
             name = path.relative_to(folder).as_posix()
-            real = path.resolve()
+            if not name.isprintable():
+                raise UserError(f"{name!r} has unprintable signs in its name", where=source.uri)
+            try:
+                real = path.resolve(strict=True)
+            except (OSError, RuntimeError):
+                raise UserError(f"{name} is a broken link", where=source.uri) from None
             if not real.is_relative_to(folder):
                 raise UserError(f"{name} is a link out of the folder", where=source.uri)
             if not real.is_file():

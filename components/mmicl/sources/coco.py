@@ -23,6 +23,7 @@ from mmicl.sources.reading import (
     Text,
     dump_meta,
     explain_invalid,
+    write_plainly,
 )
 
 
@@ -134,7 +135,7 @@ def _read_categories(context: ReadContext, value: Any, path: Path) -> dict[int, 
 
 
 def _id(entry: Any) -> str:
-    return str(entry.get("id", "?")) if isinstance(entry, dict) else "?"
+    return write_plainly(str(entry.get("id", "?"))) if isinstance(entry, dict) else "?"
 
 
 def find_captions(context: ReadContext) -> Iterator[Record]:

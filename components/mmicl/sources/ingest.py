@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from mmicl.errors import DataError
-from mmicl.fetch import MANIFEST
 from mmicl.files import hash_file, replace_folder, write_json, write_rows
 from mmicl.images.store import ImageWriter
 from mmicl.records import Example, Rejected, Split
@@ -16,6 +15,8 @@ from mmicl.sources.reading import SPLITS, ReadContext
 
 EXAMPLES = "examples.parquet"
 REJECTED = "rejected.parquet"
+MANIFEST = "manifest.json"
+"""Ours beside the tables, and fetch's beside the official files."""
 
 
 def ingest_dataset(
@@ -65,7 +66,7 @@ def ingest_dataset(
         write_rows(tables / EXAMPLES, examples, Example)
         write_rows(tables / REJECTED, rejected, Rejected)
         manifest = _describe(reader, context, examples, rejected, records)
-        write_json(tables / "manifest.json", manifest)
+        write_json(tables / MANIFEST, manifest)
     shutil.rmtree(quarantine, ignore_errors=True)  # of an earlier try
     return manifest
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from mmicl.images.decoding import ImageError
 from mmicl.records import Example, Rejected
-from mmicl.sources.reading import ReadContext, Record, RecordError, explain_invalid
+from mmicl.sources.reading import ReadContext, Record, RecordError, explain_invalid, write_plainly
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,13 @@ class Reader:
             try:
                 if isinstance(record.value, RecordError):
                     raise record.value
-                yield list(self.convert(record, context))
+                examples = list(self.convert(record, context))
+                for example in examples:
+                    _check_encodable(example)
+                yield examples
+            except UnicodeEncodeError:
+                half = RecordError("malformed", "holds half a surrogate pair, which is no text")
+                yield _reject(record, context, half)
             except ValidationError as error:
                 yield _reject(record, context, explain_invalid(error))
             except RecordError as error:
@@ -50,8 +56,14 @@ class Reader:
                 yield _reject(record, context, RecordError(error.reason, str(error)))
 
 
+def _check_encodable(example: Example) -> None:
+    """JSON can escape half a surrogate pair, which neither UTF-8 nor Parquet can hold."""
+    texts = (example.id, example.question, example.target, example.group, example.meta)
+    "".join((*texts, *example.choices, *example.answers)).encode()
+
+
 def _reject(record: Record, context: ReadContext, error: RecordError) -> Rejected:
     return Rejected(
         dataset=context.dataset, split=record.split, record=record.id, file=record.file,
-        reason=error.reason, detail=error.detail,
+        reason=error.reason, detail=write_plainly(error.detail),
     )  # fmt: skip

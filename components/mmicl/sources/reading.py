@@ -18,6 +18,8 @@ from mmicl.records import PLACEHOLDER, Split
 
 RESERVED = ("<image", PLACEHOLDER)
 """What only the context scheme may write: a record that holds it would forge an image."""
+MAX_NAME = 200
+"""Signs in a file name; file systems end at 255 bytes."""
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
@@ -68,6 +70,11 @@ def refuse_reserved(texts: Iterable[str]) -> None:
     for text in texts:
         if any(token in text for token in RESERVED):
             raise RecordError("reserved_token", f"{text!r} holds a reserved token of the prompts")
+
+
+def write_plainly(text: str) -> str:
+    """A text from outside, short and encodable, for an id or an error (half signs become ?)."""
+    return text[:300].encode("utf-8", "replace").decode()
 
 
 def dump_meta(value: Mapping[str, Any]) -> str:
@@ -179,7 +186,7 @@ class ReadContext:
             values = self._read_lines(path)
         for number, value in values:
             if isinstance(value, dict):
-                identifier = str(value.get(key, f"record {number}"))
+                identifier = write_plainly(str(value.get(key, f"record {number}")))
             else:
                 identifier = f"record {number}"
                 if not isinstance(value, RecordError):
@@ -227,9 +234,15 @@ class ReadContext:
             RecordError: It leads out of it, by `..`, by being absolute, or by a link.
         """
         relative = PurePosixPath(name)
+        if any(len(part) > MAX_NAME or "\0" in part for part in relative.parts):
+            raise RecordError("malformed", f"{name!r} is no file name")
         path = self.folder / relative
-        outside = relative.is_absolute() or ".." in relative.parts or "\0" in name
-        if outside or not path.resolve().is_relative_to(self.folder):
+        outside = relative.is_absolute() or ".." in relative.parts
+        try:
+            outside = outside or not path.resolve().is_relative_to(self.folder)
+        except RuntimeError:  # a link that leads to itself
+            outside = True
+        if outside:
             raise RecordError("path_outside", f"{name!r} leads out of the dataset's folder")
         return path
 

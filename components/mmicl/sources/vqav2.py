@@ -5,6 +5,7 @@ the official `multiple_choice_answer`, the most common of the ten.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -20,6 +21,7 @@ from mmicl.sources.reading import (
     dump_meta,
     explain_invalid,
     refuse_reserved,
+    write_plainly,
 )
 
 FILES: dict[str, Split] = {
@@ -67,19 +69,23 @@ def find_questions(context: ReadContext) -> Iterator[Record]:
             continue
         annotations: dict[int, Annotation] = {}
         table = context.read_json(answers)
-        for number, entry in enumerate(context.read_section(table, "annotations", answers)):
+        for number, entry in enumerate(context.read_section(table, "annotations", answers), 1):
             try:
                 annotation = Annotation.model_validate(entry)
             except ValidationError as error:
-                identifier = entry.get("question_id", number) if isinstance(entry, dict) else number
-                file = context.name(answers)
-                yield Record(split, f"annotation {identifier}", file, explain_invalid(error))
+                own = f"annotation {_id(entry, number)}"
+                yield Record(split, own, context.name(answers), explain_invalid(error))
             else:
                 annotations[annotation.question_id] = annotation
-        for number, entry in enumerate(questions):
-            identifier = entry.get("question_id", number) if isinstance(entry, dict) else number
+        for number, entry in enumerate(questions, 1):
             value = (entry, annotations, year)
-            yield Record(split, str(identifier), context.name(path), value)
+            yield Record(split, _id(entry, number), context.name(path), value)
+
+
+def _id(entry: Any, number: int) -> str:
+    """The record's own id, or its place in the file."""
+    own = entry.get("question_id") if isinstance(entry, dict) else None
+    return f"record {number}" if own is None else write_plainly(str(own))
 
 
 def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:

@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from mmicl.errors import UserError
-from mmicl.fetch import fetch_dataset, locate_folder, parse_source
 from mmicl.files import replace_folder
 from mmicl.paths import Paths
 from mmicl.sources import find_reader, ingest_dataset
 from mmicl.stages import StageContext
-from mmicl.stages.fetch import render_world
 
 
 def run(context: StageContext) -> None:
@@ -75,7 +73,13 @@ def ingest_uri(dataset: str, source: str, out: Path, paths: Paths) -> dict[str, 
 
 
 def _bring(source: str, folder: Path, paths: Paths) -> Path:
-    """The folder to read: in place where it can be, else fetched into `folder`."""
+    """The folder to read: in place where it can be, else fetched into `folder`.
+
+    Imports late: the stage itself reads what fetch left, and does not depend on its code.
+    """
+    from mmicl.fetch import fetch_dataset, locate_folder, parse_source
+    from mmicl.stages.fetch import render_world
+
     if "://" not in source and "?" not in source:
         place = Path(source).expanduser().resolve()
         if not place.is_dir():
