@@ -1,0 +1,96 @@
+"""Another profile or overrides run elsewhere, with this checkout's code, cache and state."""
+
+import subprocess
+
+import pytest
+
+from mmicl import pipeline
+from mmicl.config import load_config
+from mmicl.errors import ConfigError, UserError
+from mmicl.lineage import code_state
+from mmicl.paths import Paths
+from mmicl.workspace import prepare_workspace, read_origin
+
+ALL = ["fetch", "build", "pretrain"]
+
+
+def test_overrides_run_elsewhere_and_share_what_is_known(toy_checkout: Paths) -> None:
+    pipeline.bring_up_to_date(toy_checkout, ALL)
+    params, lock = toy_checkout.root / "params.yaml", toy_checkout.root / "dvc.lock"
+    before = params.read_text(), lock.read_text()
+
+    overrides = ["pretrain.steps=7", "build.scheme={declaration: true, in_context: false, "]
+    overrides[1] += "interrelated: true}"
+    workspace = prepare_workspace(toy_checkout, None, overrides)
+
+    assert workspace.root.is_relative_to(toy_checkout.state)
+    assert workspace.state == toy_checkout.state
+    config = load_config(workspace.root / "params.yaml")
+    assert (config.pretrain.steps, config.build.scheme.in_context) == (7, False)
+    why = {state.name: state.why for state in pipeline.status(workspace)}
+    assert why["fetch@coco"] == "data/raw/coco is missing"
+    assert "build.scheme.in_context True -> False" in why["build"]
+    results = pipeline.bring_up_to_date(workspace, ALL)
+    assert [result.status for result in results] == ["restored", "restored", "ran", "ran"]
+    assert (params.read_text(), lock.read_text()) == before
+    assert prepare_workspace(toy_checkout, "tiny", overrides) == workspace
+    assert all(state.up_to_date for state in pipeline.status(workspace))
+
+    origin = read_origin(workspace.root)
+    assert origin is not None
+    assert (origin.checkout, origin.overrides) == (toy_checkout.root, tuple(overrides))
+    assert read_origin(toy_checkout.root) is None
+
+
+def test_a_workspace_runs_the_checkouts_present_code(toy_checkout: Paths) -> None:
+    root = toy_checkout.root
+    overrides = ["seed=5"]
+    workspace = prepare_workspace(toy_checkout, None, overrides)
+    assert code_state(workspace.root)["revision"] == code_state(root)["revision"]
+
+    # Changed, new and removed files, none of them committed.
+    stage = root / "components" / "mmicl" / "stages" / "build.py"
+    stage.write_text(stage.read_text() + "\nCHANGED = 1\n")
+    (root / "acts" / "build.py").write_text(
+        "def act(context):\n    import mmicl; print('code at', mmicl.__file__)\n"
+    )
+    (root / "profiles").mkdir()
+    (root / "profiles" / "gone.yaml").write_text("x: 1\n")
+    prepare_workspace(toy_checkout, None, overrides)
+    (root / "profiles" / "gone.yaml").unlink()
+    prepare_workspace(toy_checkout, None, overrides)
+
+    assert not (workspace.root / "profiles" / "gone.yaml").exists()
+    lines: list[str] = []
+    pipeline.bring_up_to_date(workspace, ["fetch", "build"], lines.append)
+    assert f"code at {workspace.root / 'components' / 'mmicl' / '__init__.py'}" in lines
+    dirty = code_state(workspace.root)["dirty"]
+    assert dirty == ["acts/", "components/mmicl/stages/build.py", "params.yaml"]
+
+    identity = ["-c", "user.name=toy", "-c", "user.email=toy@example.org"]
+    subprocess.run(["git", *identity, "commit", "-qam", "More"], cwd=root, check=True)
+    prepare_workspace(toy_checkout, None, overrides)
+    assert code_state(workspace.root)["revision"] == code_state(root)["revision"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "overrides", "error", "message"),
+    [
+        (None, ["pretrain.stepz=7"], ConfigError, "pretrain.stepz: unknown key"),
+        (None, ["pretrain.steps=none"], ConfigError, "pretrain.steps: .*got 'none'"),
+        (None, ["nothing.steps=1"], UserError, "no section nothing"),
+        (None, ["pretrain.steps"], UserError, "not of the form key=value"),
+        (None, ["seed={"], UserError, "seed={: the value is not YAML"),
+        ("huge", [], UserError, "huge: no such profile"),
+    ],
+)
+def test_a_bad_request_leaves_no_workspace(
+    toy_checkout: Paths,
+    profile: str | None,
+    overrides: list[str],
+    error: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(error, match=message):
+        prepare_workspace(toy_checkout, profile, overrides)
+    assert not (toy_checkout.state / "workspaces").exists()
