@@ -43,7 +43,7 @@ def validate(paths: Paths, config: Config) -> dict[str, Any]:
         DataError: A table is missing, or a critical rule failed; names the rule, the table, how
             many rows and one of them. The Data Docs are written all the same.
     """
-    report = _check_and_document(paths, config)
+    report = check_and_document(paths, config)
     failed = [one for one in report["results"] if not one["success"]]
     for one in failed:
         log.warning("%s: %s", one["level"], _describe(one))
@@ -52,7 +52,6 @@ def validate(paths: Paths, config: Config) -> dict[str, Any]:
         more = f" (and {len(critical) - 1} more)" if len(critical) > 1 else ""
         raise DataError(
             f"data gate: {_describe(critical[0])}{more}",
-            where=critical[0]["table"],
             remedy=f"all outcomes are in {paths.data_docs / 'index.html'}",
         )
     return report
@@ -71,12 +70,16 @@ def build_data_docs(paths: Paths, config: Config) -> Path:
     """
     index = paths.data_docs / "index.html"
     if not index.is_file() or _read_mark(paths.data_docs) != _mark(paths, config):
-        _check_and_document(paths, config)
+        check_and_document(paths, config)
     return index
 
 
-def _check_and_document(paths: Paths, config: Config) -> dict[str, Any]:
-    """Check everything, put the Data Docs in place of the old ones, and return the report."""
+def check_and_document(paths: Paths, config: Config) -> dict[str, Any]:
+    """Check everything, put the Data Docs in place of the old ones, and return the report.
+
+    Raises:
+        DataError: A table is missing or empty; a failed rule raises nothing here.
+    """
     from mmicl.quality.tables import load_sources, make_tables
 
     tables = make_tables(load_sources(paths, config), config)
@@ -168,7 +171,8 @@ def _read_result(result: Any, table: str, rows: int) -> Outcome:
     for info in [raised, *(value for value in raised.values() if isinstance(value, dict))]:
         if info.get("raised_exception"):
             raise MmiclError(f"cannot compute {name!r}: {info['exception_message']}", where=table)
-    ids = {str(row["id"]) for row in result.result.get("unexpected_index_list") or []}
+    found = result.result.get("unexpected_index_list") or []
+    ids = {row["id"] for row in found if isinstance(row["id"], str)}  # an id may be what is null
     unexpected = result.result.get("partial_unexpected_counts") or []
     return Outcome(
         name=name,
@@ -201,7 +205,7 @@ def _make_report(outcomes: list[Outcome], tables: dict[str, "pd.DataFrame"]) -> 
 def _describe(outcome: dict[str, Any]) -> str:
     """An outcome in a line."""
     text = f"{outcome['failed']} of {outcome['rows']} rows of {outcome['table']} fail "
-    text += f"{outcome['name']!r}"
+    text += f'"{outcome["name"]}"'
     if outcome["ids"]:
         text += f", such as {outcome['ids'][0]}"
     return text + (f" ({outcome['observed']})" if outcome["observed"] else "")

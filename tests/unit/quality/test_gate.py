@@ -1,0 +1,307 @@
+"""The data gate with the real Great Expectations, over planted faults."""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mmicl.augment.bank import shipped_bank, write_bank
+from mmicl.config import Config, load_config
+from mmicl.errors import DataError
+from mmicl.files import read_json, write_rows
+from mmicl.mic.builder import build, write_built
+from mmicl.paths import Paths
+from mmicl.quality import build_data_docs, validate
+from mmicl.quality.gate import check_and_document
+from mmicl.quality.rules import list_rules
+from mmicl.records import Example, Split
+from mmicl.stages import StageContext
+from mmicl.stages.validate import run
+
+ROOT = Path(__file__).resolve().parents[3]
+Rows = list[dict[str, Any]]
+Plant = Callable[[Rows], object]
+SPLITS: tuple[tuple[Split, int], ...] = (("train", 50), ("val", 10), ("test", 10))
+
+
+def example(dataset: str, task: str, split: Split, number: int) -> Example:
+    name = f"{dataset}/{split}/{number:03d}"
+    return Example(
+        id=name, dataset=dataset, split=split, task=task, target=f"answer {number % 7}",
+        question="" if task == "caption" else "what?", group=f"group {name}",
+        images=(hashlib.sha256(name.encode()).hexdigest(),),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def config() -> Config:
+    whole = load_config(ROOT / "profiles" / "tiny.yaml")
+    return whole.model_copy(
+        update={
+            "datasets": {name: whole.datasets[name] for name in ("coco", "vqav2")},
+            "build": whole.build.model_copy(
+                update={"pretrain": {"coco": 40}, "finetune": {"vqav2": 40}, "validation": 5}
+            ),
+            "validate_": whole.validate_.model_copy(update={"min_samples": 40}),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Path:
+    """A checkout's data as the stages before the gate leave it."""
+    paths = Paths.here(tmp_path_factory.mktemp("sound"))
+    bank = shipped_bank()
+    write_bank(paths.bank, [one for templates in bank.values() for one in templates])
+    examples = {
+        dataset: [
+            example(dataset, task, split, number)
+            for split, count in SPLITS
+            for number in range(count)
+        ]
+        for dataset, task in (("coco", "caption"), ("vqav2", "vqa"))
+    }
+    for dataset, rows in examples.items():
+        write_rows(paths.examples(dataset) / "examples.parquet", rows, Example)
+    write_built(paths.mic, build(examples, bank, config.build, config.seed))
+    # Left over from another profile, and damaged: nobody may look at it.
+    paths.examples("old").mkdir()
+    (paths.examples("old") / "examples.parquet").write_bytes(b"no table")
+    return paths.root
+
+
+@pytest.fixture
+def paths(sound: Path, tmp_path: Path) -> Paths:
+    root = tmp_path / "checkout"
+    shutil.copytree(sound, root)
+    return Paths(root, root / ".mmicl")
+
+
+def edit(path: Path, plant: Plant) -> None:
+    """Rewrite a table after `plant` has changed its rows; nulls are let through."""
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    plant(rows)
+    names = [name for name in table.schema.names if name in rows[0]]
+    schema = pa.schema([pa.field(name, table.schema.field(name).type) for name in names])
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+
+
+def test_sound_data_pass_and_the_report_is_equal_each_time(paths: Paths, config: Config) -> None:
+    context = StageContext("validate", None, config, paths, "0")
+    run(context)
+    report = read_json(paths.validation)
+    assert (report["failed_critical"], report["failed_warning"]) == (0, 0)
+    assert report["expectations"] == len(report["results"]) == len(list_rules(config)) < 50
+    assert (report["examples"], report["samples"], report["templates"]) == (140, 85, 80)
+    assert len({one["name"] for one in report["results"]}) == report["expectations"]
+    first = paths.validation.read_bytes()
+    run(context)
+    assert paths.validation.read_bytes() == first
+    assert not re.search(rb"20\d\d-|/tmp|checkout", first)
+    assert context.facts["samples"] == 85
+
+
+def shown(rows: Rows, place: int) -> dict[str, Any]:
+    """The `place`-th sample that has exemplars."""
+    return [row for row in rows if row["exemplars"]][place]
+
+
+def name_exemplar(row: dict[str, Any], exemplar: str) -> str:
+    row["exemplars"] = [exemplar, *row["exemplars"][1:]]
+    return row["id"]
+
+
+def change(row: dict[str, Any], **values: Any) -> str:
+    row.update(values)
+    return row["id"]
+
+
+def dress_up_exemplar(rows: Rows) -> str:
+    row = shown(rows, 3)
+    return change(row, group=f"group {row['exemplars'][0]}")
+
+
+def repeat_id(rows: Rows, place: int) -> str:
+    return change(rows[place], id=rows[place + 1]["id"])
+
+
+SAMPLE_FAULTS: dict[str, Callable[[Rows], str]] = {
+    "prompts hold one placeholder per image":
+        lambda rows: change(rows[0], prompt=rows[0]["prompt"] + "图"),
+    "proxies count up from 0, each before its placeholder":
+        lambda rows: change(rows[1], prompt=rows[1]["prompt"].replace("<image0>", "<image1>")),
+    "samples keep to the number of exemplars":
+        lambda rows: change(rows[2], exemplars=[f"vqav2/train/{k:03d}" for k in range(40, 43)]),
+    "samples keep to the image budget":
+        lambda rows: change(rows[3], images=rows[3]["images"] * 13),
+    "sample ids are unique": lambda rows: repeat_id(rows, 4),
+    "samples have a target that is not null": lambda rows: change(rows[6], target=None),
+    "samples have a target": lambda rows: change(rows[7], target="  "),
+    "samples come from the split of their part": lambda rows: change(rows[8], split="test"),
+    "samples come from known examples":
+        lambda rows: change(rows[9], source="vqav2/train/999"),
+    "samples use a template of their task": lambda rows: change(rows[10], template="caption-00"),
+    "no query is its own exemplar":
+        lambda rows: name_exemplar(shown(rows[11:], 0), shown(rows[11:], 0)["source"]),
+    "exemplars come from the training split":
+        lambda rows: name_exemplar(shown(rows[11:], 1), "vqav2/val/001"),
+    "exemplars are known examples":
+        lambda rows: name_exemplar(shown(rows[11:], 2), "vqav2/train/999"),
+    "no exemplar is of the query's group": lambda rows: dress_up_exemplar(rows[11:]),
+}  # fmt: skip
+EXAMPLE_FAULTS: dict[str, Callable[[Rows], str]] = {
+    "example ids are unique over all datasets": lambda rows: repeat_id(rows, 0),
+    "examples have ids": lambda rows: change(rows[2], id=None) or "",
+    "examples have groups": lambda rows: change(rows[3], group=None),
+    "examples are of known splits": lambda rows: change(rows[4], split="dev"),
+    "examples are of known tasks": lambda rows: change(rows[5], task="riddle"),
+    "examples lie in the folder of their dataset": lambda rows: change(rows[6], dataset="coco"),
+    "examples have images": lambda rows: change(rows[7], images=[]),
+    "image references are a sha256 with or without a crop":
+        lambda rows: change(rows[8], images=["photo.jpg"]),
+    "examples have the images, options and answer of their task":
+        lambda rows: change(rows[9], task="winoground"),
+    "examples can become prompts": lambda rows: change(rows[10], question="图"),
+    "no training example of a dataset has the very pictures of a held-out one":
+        lambda rows: change(rows[-1], images=rows[11]["images"]),
+}  # fmt: skip
+WHOLE_FAULTS: dict[str, tuple[str, Plant, str]] = {
+    "no answer makes up too much of a training part": (
+        "data/mic/finetune", lambda rows: [row.update(target="yes") for row in rows], "finetune",
+    ),
+    "each training part has enough samples": (
+        "data/mic/pretrain", lambda rows: rows.pop(), "pretrain",
+    ),
+    "every file has the columns and types of its rows": (
+        "data/examples/vqav2/examples", lambda rows: [row.pop("answer_index") for row in rows],
+        "data/examples/vqav2/examples.parquet",
+    ),
+    "no exemplar shows a picture of the query": (
+        "data/examples/vqav2/examples",
+        lambda rows: [row.update(images=rows[0]["images"]) for row in rows],
+        "finetune/vqav2/train/",
+    ),
+}  # fmt: skip
+
+
+def check_faults(
+    paths: Paths, config: Config, file: Path, faults: dict[str, Callable[[Rows], str]]
+) -> None:
+    """Plant each fault in a row of its own, and find that very row under the fault's rule."""
+    planted: dict[str, str] = {}
+    edit(file, lambda rows: planted.update({rule: plant(rows) for rule, plant in faults.items()}))
+    outcomes = {one["name"]: one for one in check_and_document(paths, config)["results"]}
+    for rule, row in planted.items():
+        assert not outcomes[rule]["success"], rule
+        assert not row or row in outcomes[rule]["ids"], rule
+
+
+def test_each_fault_of_a_sample_is_found(paths: Paths, config: Config) -> None:
+    check_faults(paths, config, paths.mic / "finetune.parquet", SAMPLE_FAULTS)
+
+
+def test_each_fault_of_an_example_is_found(paths: Paths, config: Config) -> None:
+    check_faults(paths, config, paths.examples("vqav2") / "examples.parquet", EXAMPLE_FAULTS)
+
+
+@pytest.mark.parametrize("rule", WHOLE_FAULTS)
+def test_each_fault_of_a_table_is_found(rule: str, paths: Paths, config: Config) -> None:
+    file, plant, row = WHOLE_FAULTS[rule]
+    edit(paths.root / f"{file}.parquet", plant)
+    outcomes = {one["name"]: one for one in check_and_document(paths, config)["results"]}
+    assert not outcomes[rule]["success"]
+    assert outcomes[rule]["ids"][0].startswith(row)
+
+
+def test_every_rule_has_a_planted_fault(config: Config) -> None:
+    planted = {*SAMPLE_FAULTS, *EXAMPLE_FAULTS, *WHOLE_FAULTS, *WARNINGS}
+    rules = {rule.name for rule in list_rules(config) if rule.table != "bank"}
+    assert rules == planted
+
+
+def test_a_failed_gate_leaves_docs_and_no_report(paths: Paths, config: Config) -> None:
+    edit(paths.mic / "finetune.parquet", lambda rows: [row.update(target=" ") for row in rows[:2]])
+    ids = [row["id"] for row in pq.read_table(paths.mic / "finetune.parquet").to_pylist()[:2]]
+    with pytest.raises(DataError) as caught:
+        run(StageContext("validate", None, config, paths, "0"))
+    assert str(caught.value).startswith(
+        'data gate: 2 of 85 rows of samples fail "samples have a target", '
+        f"such as {ids[0]} ( ); all outcomes are in"
+    ), str(caught.value)
+    assert not paths.validation.exists()
+    assert "samples have a target" in (paths.data_docs / "index.html").read_text(encoding="utf-8")
+
+
+WARNINGS = {
+    "examples can become prompts",
+    "no training sample shows a picture held out by any dataset",
+    "no answer makes up too much of a dataset's samples",
+    "datasets fill their quotas",
+}
+
+
+def test_warnings_are_listed_and_let_pass(paths: Paths, config: Config) -> None:
+    quotas = {"coco": 30, "vqav2": 60}
+    config = config.model_copy(
+        update={"build": config.build.model_copy(update={"finetune": quotas})}
+    )
+
+    def show_test_picture(rows: Rows) -> None:
+        picture = next(row["images"] for row in rows if row["split"] == "test")
+        other = pq.read_table(paths.examples("vqav2") / "examples.parquet").to_pylist()
+        trained = pq.read_table(paths.mic / "finetune.parquet").to_pylist()[0]["source"]
+        picture[:] = next(row["images"] for row in other if row["id"] == trained)
+
+    def write_placeholder(rows: Rows) -> None:
+        show_test_picture(rows)
+        rows[0]["question"] = "图"
+
+    edit(paths.examples("coco") / "examples.parquet", write_placeholder)
+    report = validate(paths, config)
+    failed = {one["name"]: one for one in report["results"] if not one["success"]}
+    assert set(failed) == WARNINGS
+    assert (report["failed_critical"], report["failed_warning"]) == (0, 4)
+    assert failed["datasets fill their quotas"]["ids"] == ["finetune/coco", "finetune/vqav2"]
+    assert failed["examples can become prompts"]["ids"] == ["coco/train/000"]
+
+
+def test_a_missing_table_is_named(paths: Paths, config: Config) -> None:
+    (paths.examples("coco") / "examples.parquet").unlink()
+    with pytest.raises(DataError, match=r"examples.parquet: no such file"):
+        validate(paths, config)
+    assert not paths.data_docs.exists()
+
+
+def test_data_docs_are_written_once_and_again_when_the_data_change(
+    paths: Paths, config: Config
+) -> None:
+    index = build_data_docs(paths, config)
+    links = re.findall(r'href="([^"]+)"', index.read_text(encoding="utf-8"))
+    assert len(links) == 7
+    assert all((index.parent / link).is_file() for link in links)
+    assert "http" not in index.read_text(encoding="utf-8")
+    written = index.stat().st_mtime_ns
+    assert build_data_docs(paths, config) == index
+    assert index.stat().st_mtime_ns == written
+    edit(paths.mic / "val.parquet", lambda rows: rows[0].update(target=""))
+    build_data_docs(paths, config)
+    text = index.read_text(encoding="utf-8")
+    assert '<td class="critical">critical</td><td>1 of 85' in text
+    assert list((paths.data_docs / "validations" / "samples").rglob("*.html"))
+    assert [path.name for path in paths.state.iterdir()] == ["data_docs"]
+
+
+def test_the_bank_is_checked_too(paths: Paths, config: Config) -> None:
+    lines = paths.bank.read_text(encoding="utf-8").splitlines()
+    first = json.loads(lines[0]) | {"text": "no slot at all"}
+    paths.bank.write_text("\n".join([json.dumps(first), *lines[1:]]), encoding="utf-8")
+    with pytest.raises(DataError, match='"templates hold each slot of their task once'):
+        validate(paths, config)
