@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl
 from mmicl.errors import UserError
 
 ALIAS_VARIABLE = "MMICL_SOURCE_"
+DEFAULT_SEED = 0
+"""Of a world whose URI names none."""
 READS = "this build reads world://NAME, a folder of the repository and alias://NAME/FOLDER"
 
 
@@ -113,7 +115,7 @@ def _parse_include(uri: str, pairs: dict[str, str]) -> tuple[str, ...]:
 
 
 def _parse_numbers(uri: str, pairs: dict[str, str]) -> dict[str, int]:
-    numbers = {}
+    numbers = {"seed": DEFAULT_SEED}
     for key, value in pairs.items():
         if not re.fullmatch(r"\d+", value):
             raise UserError(f"{key} is not a whole number: {value!r}", where=uri)

@@ -106,10 +106,10 @@ def _check_share(
     write_rows(quarantine / REJECTED, rejected, Rejected)
     (reason, count), *_ = Counter(row.reason for row in rejected).most_common(1)
     first = next(row for row in rejected if row.reason == reason)
+    bar = f", more than max_quarantined {limit:.1%}" if share > limit else ""
     raise DataError(
-        f"{len(rejected)} of {records} records ({share:.1%}) cannot be read, more than "
-        f"max_quarantined {limit:.1%}; most often {reason} ({count}), first in {first.file} "
-        f"record {first.record}: {first.detail}",
+        f"{len(rejected)} of {records} records ({share:.1%}) cannot be read{bar}; most often "
+        f"{reason} ({count}), first in {first.file} record {first.record}: {first.detail}",
         where=f"dataset {name}",
         remedy=f"see {quarantine / REJECTED}, mend the files or raise max_quarantined",
     )

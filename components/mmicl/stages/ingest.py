@@ -4,10 +4,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from mmicl.config import load_config
 from mmicl.errors import UserError
 from mmicl.files import replace_folder
 from mmicl.paths import Paths
-from mmicl.sources import find_reader, ingest_dataset
+from mmicl.sources import READERS, Reader, find_reader, ingest_dataset
 from mmicl.stages import StageContext
 
 
@@ -39,6 +40,7 @@ def run(context: StageContext) -> None:
 def ingest_uri(dataset: str, source: str, out: Path, paths: Paths) -> dict[str, Any]:
     """Read one dataset outside the pipeline, with its official splits and any share quarantined.
 
+    `dataset` is a reader, or a dataset of params.yaml whose reader is meant.
     `out` gets examples.parquet, rejected.parquet, manifest.json and images/. A plain folder is
     read in place; it may lie anywhere. The quarantine is this command's purpose, so only a
     dataset without a single sound record is refused.
@@ -50,7 +52,8 @@ def ingest_uri(dataset: str, source: str, out: Path, paths: Paths) -> dict[str, 
         UserError: The reader, source or `out` is wrong.
         DataError: A whole file cannot be read, or no record can.
     """
-    reader = find_reader(dataset)
+    reader = _choose_reader(dataset, paths)
+    out = out.expanduser().resolve()
     _check_replaceable(out)
     work = paths.cache("ingest")
     work.mkdir(parents=True, exist_ok=True)
@@ -70,6 +73,15 @@ def ingest_uri(dataset: str, source: str, out: Path, paths: Paths) -> dict[str, 
         for path in tables.iterdir():
             (whole / path.name).write_bytes(path.read_bytes())
     return manifest
+
+
+def _choose_reader(dataset: str, paths: Paths) -> Reader:
+    """A reader by its own name, or by that of a dataset that params.yaml reads with it."""
+    params = paths.root / "params.yaml"
+    if dataset not in READERS and params.is_file():
+        datasets = load_config(params).datasets
+        dataset = datasets[dataset].reader if dataset in datasets else dataset
+    return find_reader(dataset)
 
 
 def _bring(source: str, folder: Path, paths: Paths) -> Path:
@@ -100,4 +112,4 @@ def _check_replaceable(out: Path) -> None:
     ours = {"examples.parquet", "rejected.parquet", "manifest.json", "images"}
     if out.is_file() or (out.is_dir() and {path.name for path in out.iterdir()} - ours):
         message = "exists and holds other things"
-        raise UserError(message, where=f"--out {out}", remedy="name a new or empty folder")
+        raise UserError(message, where=out, remedy="name a new or empty folder")

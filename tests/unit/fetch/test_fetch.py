@@ -227,8 +227,9 @@ def test_a_world_is_rendered_and_described(tmp_path: Path) -> None:
     text = (tmp_path / "root/data/raw/coco/coco.txt").read_text()
     assert json.loads(text) == {"n": 3, "seed": 5}
     assert manifest.origin == "procedural world coco (n=3, seed=5)"
-    fetch(tmp_path, "world://coco?n=4&seed=5")
-    assert json.loads((tmp_path / "root/data/raw/coco/coco.txt").read_text())["n"] == 4
+    fetch(tmp_path, "world://coco?n=4")
+    text = (tmp_path / "root/data/raw/coco/coco.txt").read_text()
+    assert json.loads(text) == {"n": 4, "seed": 0}
 
 
 def test_read_manifest_names_what_is_wrong(tmp_path: Path) -> None:

@@ -112,6 +112,15 @@ def test_ingest_uri_through_an_alias(paths: Paths, world, monkeypatch: pytest.Mo
     assert part["splits"] == {**whole["splits"], "train": 0, "test": 0}
 
 
+def test_ingest_uri_takes_a_dataset_of_params(paths: Paths, world) -> None:
+    tiny = (ROOT / "profiles" / "tiny.yaml").read_text()
+    (paths.root / "params.yaml").write_text(tiny)
+    manifest = ingest_uri("coco", str(world("coco", 4)), paths.root / "look", paths)
+    assert manifest["reader"] == "coco_caption"
+    with pytest.raises(UserError, match="no reader named flickr"):
+        ingest_uri("flickr", "nowhere", paths.root / "look", paths)
+
+
 def test_ingest_uri_leaves_other_folders_alone(paths: Paths, world) -> None:
     out = paths.root / "precious"
     out.mkdir()
