@@ -63,6 +63,10 @@ class Paths:
         """Stage II's trained weights and curve (stage finetune)."""
         return self.root / "models" / "finetune"
 
+    def curve(self, stage: str) -> Path:
+        """Loss and learning rate by step: a DVC plot (stages pretrain, finetune)."""
+        return self.root / "reports" / "curves" / f"{stage}.csv"
+
     @property
     def scores(self) -> Path:
         """All scores with intervals and controls: the DVC metrics (stage evaluate)."""

@@ -39,7 +39,7 @@ _MANIFEST = "store.json"
 def encode_images(model: "Blip2ForConditionalGeneration", pixels: torch.Tensor) -> torch.Tensor:
     """Q-Former outputs [images, queries, hidden] of pixels [images, 3, height, width]."""
     pixels = pixels.to(device=model.device, dtype=model.dtype)
-    output = model.get_image_features(pixels, return_dict=True)
+    output = model.get_image_features(pixels)
     return output.qformer_outputs.last_hidden_state  # type: ignore[union-attr]
 
 
@@ -69,7 +69,8 @@ class FeatureStore:
     """
 
     def __init__(self, folder: Path, key: str, precision: Precision = "fp32") -> None:
-        self.folder, self.key, self.precision = folder, key, precision
+        self.folder, self.key = folder, key
+        self.precision: Precision = precision
         self._places: dict[str, tuple[str, int]] = {}
         self._open: dict[str, Any] = {}
         manifest = folder / _MANIFEST

@@ -5,7 +5,7 @@ else is in its batch, beyond float32 rounding.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch.nn import functional
@@ -37,7 +37,7 @@ def embed_prompts(
         DataError: Another number of placeholders than image features.
     """
     embeddings = model.get_input_embeddings()(input_ids)
-    mask = model.get_placeholder_mask(input_ids, inputs_embeds=embeddings)
+    mask = model.get_placeholder_mask(cast("torch.LongTensor", input_ids), embeddings)
     images, queries, _ = features.shape
     if (found := int(mask.sum())) != images * queries:  # masked_scatter accepts too many silently
         raise DataError(f"{found} placeholder tokens for {images} images of {queries} tokens")
@@ -177,8 +177,7 @@ class Predictor:
             computed = compute_features(missing, self.images, self.model, self.processor)
             values = dict(zip(missing, torch.cat(list(computed)), strict=True))
         if not references:
-            queries = self.model.config.num_query_tokens
-            return torch.zeros(0, queries, self.model.config.qformer_config.hidden_size)
+            return torch.zeros(0, self.processor.num_query_tokens, 1)
         return torch.stack(
             [values[name] if name in values else self.features.get(name) for name in references]  # type: ignore[union-attr]
         )

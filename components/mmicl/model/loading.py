@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BUILTIN = "builtin:"
 WEIGHTS, RECORD = "trained.safetensors", "trained.json"
-_HUB_IMAGE_TOKEN = "<image>"
+_HUB_IMAGE = "<image>"
 
 
 def load_model(
@@ -130,7 +130,7 @@ def add_mmicl_tokens(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokeniz
 
     state = json.loads(tokenizer.backend_tokenizer.to_str())  # type: ignore[attr-defined]
     state["added_tokens"] = [
-        token for token in state["added_tokens"] if token["content"] != _HUB_IMAGE_TOKEN
+        token for token in state["added_tokens"] if token["content"] != _HUB_IMAGE
     ]
     tokenizer._tokenizer = Tokenizer.from_str(json.dumps(state))  # type: ignore[attr-defined]
     tokenizer.add_special_tokens({"additional_special_tokens": wanted})
@@ -141,19 +141,19 @@ def _fit_tokens(
     model: "Blip2ForConditionalGeneration", tokenizer: "PreTrainedTokenizerBase", base: str
 ) -> None:
     """Tell the model its placeholder, and see that the embedding table has room for all tokens."""
-    if not model.config.is_encoder_decoder:
+    config: Any = model.config
+    if not config.is_encoder_decoder:
         raise UserError(
-            f"the language model ({model.config.text_config.model_type}) is not an encoder-decoder",
+            f"the language model ({config.text_config.model_type}) is not an encoder-decoder",
             where=base,
             remedy="use a checkpoint with FLAN-T5",
         )
-    rows, tokens = model.get_input_embeddings().num_embeddings, len(tokenizer)
+    rows, tokens = config.text_config.vocab_size, len(tokenizer)
     if tokens > rows:
         raise UserError(
             f"the tokenizer has {tokens} tokens, the embedding table {rows} rows", where=base
         )
-    placeholder = tokenizer.convert_tokens_to_ids(PLACEHOLDER)
-    model.config.image_token_index = placeholder
+    config.image_token_index = tokenizer.convert_tokens_to_ids(PLACEHOLDER)
 
 
 def save_trained(

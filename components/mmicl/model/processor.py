@@ -49,6 +49,7 @@ class MmiclProcessor:
         self.tokenizer = tokenizer
         self.image_processor = image_processor
         self.num_query_tokens = num_query_tokens
+        self.pad_id = _single_id(tokenizer, str(tokenizer.pad_token))
         self.placeholder_id = _single_id(tokenizer, PLACEHOLDER)
 
     def __call__(
@@ -109,7 +110,7 @@ class MmiclProcessor:
     def pad(self, ids: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
         """Pad token ids to the longest: `input_ids` and `attention_mask`, [prompts, tokens]."""
         width = max(map(len, ids))
-        input_ids = torch.full((len(ids), width), int(self.tokenizer.pad_token_id))
+        input_ids = torch.full((len(ids), width), self.pad_id)
         mask = torch.zeros((len(ids), width), dtype=torch.long)
         for row, values in enumerate(ids):
             input_ids[row, : len(values)] = torch.tensor(values)

@@ -146,7 +146,7 @@ def build_config(vocabulary: int = VOCABULARY, dropout: float = 0.0) -> "Blip2Co
         feed_forward_proj="gated-gelu",
         pad_token_id=SPECIAL_TOKENS.index(PAD),
         eos_token_id=SPECIAL_TOKENS.index(EOS),
-        decoder_start_token_id=SPECIAL_TOKENS.index(PAD),
+        decoder_start_token_id=SPECIAL_TOKENS.index(PAD),  # pyright: ignore[reportCallIssue]
     )
     return Blip2Config(
         vision_config=vision,

@@ -1,0 +1,193 @@
+"""From sample rows to the tensors of one step on one rank."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image
+
+from mmicl.errors import DataError
+from mmicl.model.features import FeatureStore
+from mmicl.model.processor import IGNORED, MmiclProcessor
+from mmicl.train.order import batch_indices, plan_micro_batches
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mmicl.images.store import ImageStore
+    from mmicl.records import Sample
+
+PIXEL_CACHE_BYTES = 256 * 2**20
+
+VisualLoader = Callable[[str], torch.Tensor]
+"""What the model takes of an image reference: pixels [3, height, width], or features
+[queries, hidden]."""
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Rows that go through the model together."""
+
+    input_ids: torch.Tensor
+    """[rows, tokens]"""
+    attention_mask: torch.Tensor
+    labels: torch.Tensor
+    """[rows, target tokens]; IGNORED throughout in rows without weight."""
+    visual: torch.Tensor
+    """Pixels [images, 3, height, width] or features [images, queries, hidden]."""
+    names: tuple[str, ...]
+    """Sample ids of the rows."""
+
+    def to(self, device: torch.device) -> "MicroBatch":
+        """The same on a device."""
+        return MicroBatch(
+            self.input_ids.to(device),
+            self.attention_mask.to(device),
+            self.labels.to(device),
+            self.visual.to(device),
+            self.names,
+        )
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """One rank's share of a global batch; the counts are those of the whole batch."""
+
+    micro_batches: list[MicroBatch]
+    samples: int
+    images: int
+    tokens: int
+    """Of prompts and targets, without padding."""
+    target_tokens: int
+    """What the loss is divided by."""
+    padding_share: float
+    """Padding among the prompt tokens that all ranks compute on."""
+    truncated: int
+    """Targets that were cut at max_target_tokens."""
+
+
+class BatchMaker:
+    """Makes steps' batches; every rank reads the texts of the whole batch, and its own images.
+
+    Args:
+        samples: The table.
+        processor: The model's.
+        visual: Gives pixels or features of an image reference.
+        ranks: How many processes share a batch.
+        rank: This one.
+        micro_batch: Rows at the most.
+        max_target_tokens: Longer targets are cut, and counted.
+    """
+
+    def __init__(
+        self,
+        samples: "Sequence[Sample]",
+        processor: MmiclProcessor,
+        visual: VisualLoader,
+        *,
+        ranks: int,
+        rank: int,
+        micro_batch: int,
+        max_target_tokens: int,
+    ) -> None:
+        self.samples, self.processor, self.visual = samples, processor, visual
+        self.ranks, self.rank, self.micro_batch = ranks, rank, micro_batch
+        self.max_target_tokens = max_target_tokens
+
+    def make_step(self, seed: int, step: int, size: int) -> StepBatch:
+        """The global batch of a training step."""
+        return self.make(batch_indices(len(self.samples), seed, step, size))
+
+    def make(self, indices: Sequence[int]) -> StepBatch:
+        """A batch of given samples.
+
+        Raises:
+            DataError: A sample's placeholders do not fit its images, or an image is missing.
+        """
+        rows = [self.samples[index] for index in indices]
+        ids = self.processor.encode(
+            [row.prompt for row in rows],
+            [len(row.images) for row in rows],
+            [row.id for row in rows],
+        )
+        targets = self.processor.encode_targets(
+            [row.target for row in rows], self.max_target_tokens
+        )
+        plan = plan_micro_batches(list(map(len, ids)), self.ranks, self.micro_batch)
+        shortest = min(range(len(ids)), key=lambda place: (len(ids[place]), place))
+        computed = sum(
+            len(chunk) * max(len(ids[shortest if place is None else place]) for place in chunk)
+            for chunks in plan
+            for chunk in chunks
+        )
+        prompt_tokens = sum(map(len, ids))
+        target_tokens = int((targets.labels != IGNORED).sum())
+        return StepBatch(
+            micro_batches=[
+                self._make_micro(rows, ids, targets.labels, chunk, shortest)
+                for chunk in plan[self.rank]
+            ],
+            samples=len(rows),
+            images=sum(len(row.images) for row in rows),
+            tokens=prompt_tokens + target_tokens,
+            target_tokens=target_tokens,
+            padding_share=1 - prompt_tokens / computed,
+            truncated=targets.truncated,
+        )
+
+    def _make_micro(
+        self,
+        rows: "Sequence[Sample]",
+        ids: Sequence[Sequence[int]],
+        labels: torch.Tensor,
+        chunk: Sequence[int | None],
+        filler: int,
+    ) -> MicroBatch:
+        places = [filler if place is None else place for place in chunk]
+        prompts = self.processor.pad([ids[place] for place in places])
+        own = labels[places].clone()
+        for row, place in enumerate(chunk):
+            if place is None:
+                own[row] = IGNORED
+        longest = max(1, int((own != IGNORED).sum(dim=1).max()))
+        visual = [
+            self._load(rows[place], image) for place in places for image in rows[place].images
+        ]
+        return MicroBatch(
+            input_ids=prompts["input_ids"],
+            attention_mask=prompts["attention_mask"],
+            labels=own[:, :longest],
+            visual=torch.stack(visual)
+            if visual
+            else torch.zeros(0, self.processor.num_query_tokens, 1),
+            names=tuple(rows[place].id for place in places),
+        )
+
+    def _load(self, sample: "Sample", image: str) -> torch.Tensor:
+        try:
+            return self.visual(image)
+        except DataError as error:
+            raise DataError(str(error), where=sample.id) from None
+
+
+def load_pixels(images: "ImageStore", processor: MmiclProcessor) -> VisualLoader:
+    """Pixels of image references, the most recent ones kept in memory."""
+    entry = processor.pixels([Image.new("RGB", (1, 1))]).nbytes
+
+    @lru_cache(maxsize=max(1, PIXEL_CACHE_BYTES // entry))
+    def load(reference: str) -> torch.Tensor:
+        return processor.pixels([images.load(reference)])[0]
+
+    return load
+
+
+def load_features(folder: "Path", key: str, precision: str) -> VisualLoader:
+    """Features of image references, from the store.
+
+    Raises:
+        DataError: The store is of another key, or damaged.
+    """
+    store = FeatureStore(folder, key, "bf16" if precision == "bf16" else "fp32")
+    return store.get

@@ -1,0 +1,252 @@
+"""One rank of a training stage, started by torchrun.
+
+Reads the checkout's params and tables, trains, and leaves in the run folder `result/`: the trained
+tensors, what they are, and the curve. The stage copies that to the stage's outs.
+"""
+
+import argparse
+import os
+import sys
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmicl.config import Config, Training, load_config
+from mmicl.errors import DataError
+from mmicl.files import hash_json, read_json, read_rows, replace_folder
+from mmicl.paths import Paths
+from mmicl.records import Sample
+from mmicl.supervision import RunLock, die_with_parent
+from mmicl.train.outcome import write_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mmicl.images.store import ImageStore
+    from mmicl.model.processor import MmiclProcessor
+    from mmicl.train.batches import BatchMaker, VisualLoader
+    from mmicl.train.loop import Trainer
+    from mmicl.train.meters import Progress
+    from mmicl.train.tracker import Tracker
+
+STAGES = ("pretrain", "finetune")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What this rank is to do."""
+
+    stage: str
+    paths: Paths
+    run_folder: Path
+    config: Config
+    rank: int
+    ranks: int
+
+    @property
+    def training(self) -> Training:
+        """The stage's section of the params."""
+        return self.config.pretrain if self.stage == "pretrain" else self.config.finetune
+
+    @property
+    def recipe(self) -> str:
+        """Which weights learn."""
+        return "stage1" if self.stage == "pretrain" else self.config.finetune.trainable_attention
+
+    @property
+    def trained(self) -> tuple[Path, ...]:
+        """What was trained before, to start from."""
+        return () if self.stage == "pretrain" else (self.paths.pretrained,)
+
+
+def main() -> int:
+    """Run one rank, and record how it ended."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--stage", choices=STAGES, required=True)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--run-folder", type=Path, required=True)
+    options = parser.parse_args()
+    die_with_parent()
+    rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    micro_batch = None
+    try:
+        RunLock(options.run_folder).join()
+        paths = Paths.here(options.root)
+        config = load_config(paths.root / "params.yaml")
+        micro_batch = config.launch.micro_batch
+        train(Job(options.stage, paths, options.run_folder, config, rank, ranks))
+    except Exception as error:
+        if type(error).__name__ != "PeerError":
+            write_error(options.run_folder, rank, error, micro_batch)
+        return 1
+    return 0
+
+
+def train(job: Job) -> None:
+    """Train, and let rank 0 write the result."""
+    import torch
+
+    os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
+    warnings.filterwarnings("ignore", category=UserWarning)
+    from mmicl.train.engine import configure_torch
+    from mmicl.train.meters import Progress
+
+    configure_torch(job.config.seed + job.rank, int(os.environ.get("OMP_NUM_THREADS", "1")))
+    progress = Progress(job.stage, job.training.steps, speaking=job.rank == 0)
+    with _open_tracker(job, progress.say) as tracker:
+        log = tracker.log if tracker is not None else _log_nothing
+        trainer, total = _prepare(job, progress, log)
+        tensors = trainer.run()
+        if job.rank == 0:
+            _write_result(job, trainer, tensors, total)
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def _prepare(
+    job: Job, progress: "Progress", log: "Callable[[dict[str, float], int], None]"
+) -> "tuple[Trainer, int]":
+    """Load model and tables, start the engine; returns the trainer and the model's weights."""
+    from mmicl.images.store import ImageStore
+    from mmicl.model.freeze import select_trainable
+    from mmicl.model.loading import load_model
+    from mmicl.train.engine import build_engine, start_ranks
+    from mmicl.train.loop import Trainer
+    from mmicl.train.order import count_micro_steps
+
+    start_ranks()
+    model, processor = load_model(
+        job.config.model.base, job.config.model.revision, trained=job.trained
+    )
+    images = ImageStore([job.paths.images(name) for name in job.config.datasets])
+    visual = _choose_visual(job, model, processor, images)
+    names = select_trainable(model, job.recipe)
+    total = sum(value.numel() for value in model.parameters())
+    batches = _make_batches(job, job.paths.mic / f"{job.stage}.parquet", processor, visual)
+    validation = None
+    if job.stage == "finetune":
+        validation = _make_batches(job, job.paths.mic / "val.parquet", processor, visual)
+    micro_steps = count_micro_steps(
+        job.training.global_batch, job.ranks, job.config.launch.micro_batch
+    )
+    engine = build_engine(model, job.training, job.config.launch, micro_steps)
+    progress.say(
+        f"{len(batches.samples)} samples, {len(names)} tensors learn, {job.ranks} process(es) x "
+        f"{micro_steps} micro steps, ZeRO {job.config.launch.zero_stage}"
+    )
+    trainer = Trainer(
+        engine=engine,
+        batches=batches,
+        validation=validation,
+        training=job.training,
+        launch=job.config.launch,
+        seed=job.config.seed,
+        run_folder=job.run_folder,
+        names=names,
+        facts=_checkpoint_facts(job, names),
+        progress=progress,
+        log=log,
+    )
+    return trainer, total
+
+
+def _make_batches(
+    job: Job, table: Path, processor: "MmiclProcessor", visual: "VisualLoader"
+) -> "BatchMaker":
+    """The batches of a table of samples."""
+    from mmicl.train.batches import BatchMaker
+
+    samples = read_rows(table, Sample)
+    if not samples:
+        raise DataError("the table has no samples", where=table, remedy="look at the build quotas")
+    if job.stage == "pretrain" and (without := [row.id for row in samples if not row.images]):
+        raise DataError("a sample without an image cannot teach the Q-Former", where=without[0])
+    return BatchMaker(
+        samples,
+        processor,
+        visual,
+        ranks=job.ranks,
+        rank=job.rank,
+        micro_batch=job.config.launch.micro_batch,
+        max_target_tokens=job.training.max_target_tokens,
+    )
+
+
+def _choose_visual(
+    job: Job, model: Any, processor: "MmiclProcessor", images: "ImageStore"
+) -> "VisualLoader":
+    """Pixels for stage I; for stage II the features that the frozen half made of them."""
+    from mmicl.model.features import FeatureStore, feature_key
+    from mmicl.train.batches import load_pixels
+
+    if job.stage == "pretrain":
+        return load_pixels(images, processor)
+    key, precision = read_json(job.paths.features)["key"], job.config.features.precision
+    if key != feature_key(model, processor, precision):
+        raise DataError(
+            "these features are not those of the stage I weights",
+            where=job.paths.features,
+            remedy="run the stage features again",
+        )
+    return FeatureStore(job.paths.cache("features") / key, key, precision).get
+
+
+def _checkpoint_facts(job: Job, names: list[str]) -> dict[str, Any]:
+    """What a checkpoint must have in common with a run that goes on from it."""
+    return {
+        "processes": job.ranks,
+        "ZeRO stage": job.config.launch.zero_stage,
+        "trained parameters": hash_json(names)[:12],
+        "steps": job.training.steps,
+    }
+
+
+def _open_tracker(job: Job, say: "Callable[[str], None]") -> "Tracker | nullcontext[None]":
+    """Live metrics on rank 0."""
+    if job.rank != 0:
+        return nullcontext()
+    from mmicl.train.tracker import Tracker
+
+    def open_run() -> Any:
+        from mmicl import tracking
+
+        return tracking.open_stage_run(job.paths, job.stage, job.run_folder.name)
+
+    return Tracker(open_run, say)
+
+
+def _log_nothing(metrics: dict[str, float], step: int) -> None:
+    """The tracker of a rank that does not track."""
+
+
+def _write_result(job: Job, trainer: "Trainer", tensors: dict[str, Any], total: int) -> None:
+    """Write `result/`, the same bytes for the same run."""
+    from mmicl.model.loading import save_tensors
+    from mmicl.train.meters import write_curve
+
+    record = {
+        "stage": job.stage,
+        "base": job.config.model.base,
+        "revision": job.config.model.revision,
+        "recipe": job.recipe,
+        "of_parameters": total,
+        "training": job.training.model_dump(),
+        "samples": len(trainer.batches.samples),
+        "final_loss": trainer.curve[-1].loss,
+        "validation_loss": {str(step): loss for step, loss in trainer.validation_losses.items()},
+        "truncated_targets": trainer.truncated,
+    }
+    with replace_folder(job.run_folder / "result") as folder:
+        save_tensors(tensors, folder, record)
+        write_curve(folder / "curve.csv", trainer.curve)
+    if trainer.truncated:
+        trainer.progress.say(
+            f"{trainer.truncated} targets were cut at {job.training.max_target_tokens} tokens "
+            f"({job.stage}.max_target_tokens)"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
