@@ -44,6 +44,9 @@ test: install  ## unit, contract, oracle and short integration tests
 test-all: install  ## the long ones as well: kills, clusters, browser
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not gpu"
 
+bench: install  ## time the chain in a fresh checkout and hold it to its budget
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/bench/chain.py
+
 check: install  ## ruff, pyright, import-linter, codespell
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
