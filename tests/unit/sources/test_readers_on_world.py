@@ -105,8 +105,11 @@ def test_regions_are_crops_of_their_frame(world, ingest) -> None:
 
 def test_vqa_keeps_the_ten_answers(world, ingest) -> None:
     folder = world("vqav2")
+    path = folder / "v2_mscoco_val2014_annotations.json"
+    annotations = json.loads(path.read_text())
+    annotations["annotations"][0]["answers"][0]["answer"] = "a lone voice"
+    path.write_text(json.dumps(annotations))
     result = ingest("vqav2", folder)
-    annotations = json.loads((folder / "v2_mscoco_val2014_annotations.json").read_text())
     official = {entry["question_id"]: entry for entry in annotations["annotations"]}
     for row in result.of("val"):
         entry = official[json.loads(row.meta)["question_id"]]
@@ -218,5 +221,6 @@ def test_raven_panels_are_stored_exactly(world, ingest) -> None:
         archive = np.load(paths[row.id.rpartition("/")[2]], allow_pickle=False)
         assert row.answer_index == int(archive["target"])
         assert row.target == f"<image:{8 + row.answer_index}>"
+        assert row.answers == (row.target,)
         for panel, reference in zip(archive["image"], row.images, strict=True):
             assert np.array_equal(np.asarray(result.store.load(reference).convert("L")), panel)
