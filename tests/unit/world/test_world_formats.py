@@ -259,3 +259,12 @@ def test_files_that_are_there_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not empty"):
         world.generate("coco", {"n": 3, "seed": 1}, tmp_path)
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_no_image_id_of_coco_means_two_pictures(official: Path) -> None:
+    names = [
+        path.stem.split("_")[-1]
+        for name in ("coco", "vqav2", "pope")
+        for path in (official / name).rglob("*.jpg")
+    ]
+    assert len(names) == len(set(names)) == 2 * (N + 16) + N

@@ -30,6 +30,7 @@ HEART = Thing("heart", "blue", "small", 2, 2)
         ("any", Kind("star", None), (HEART,), (HEART,), False),
         ("more", Kind(None, None), (STAR, HEART), (HEART,), True),
         ("fewer", Kind(None, None), (STAR, HEART), (HEART,), False),
+        ("fewer", Kind(None, None), (STAR,), (HEART,), False),
     ],
 )
 def test_quantifiers_mean_what_they_say(quantifier, kind, left, right, holds) -> None:

@@ -17,6 +17,8 @@ from mmicl.world.scenes import Scene, sample_scene
 from mmicl.world.writers.common import save_jpeg, save_lines
 
 SETTINGS = ("random", "popular", "adversarial")
+FIRST_IMAGE = 200_001
+"""Image ids are COCO's own: no other world dataset may use the same for other pictures."""
 PER_ANSWER = 3
 
 
@@ -54,7 +56,7 @@ def write(plan: Plan, folder: Path) -> None:
 
 def name_image(index: int) -> str:
     """A file name of COCO 2014."""
-    return f"COCO_val2014_{index + 1:012d}.jpg"
+    return f"COCO_val2014_{FIRST_IMAGE + index:012d}.jpg"
 
 
 def list_shapes(scene: Scene) -> list[str]:

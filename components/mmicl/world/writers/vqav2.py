@@ -19,13 +19,15 @@ from mmicl.world.rendering import render_scene
 from mmicl.world.scenes import sample_scene
 from mmicl.world.writers.common import INFO, LICENSE, save_jpeg, save_json
 
+FIRST_IMAGE = 100_001
+"""Image ids are COCO's own: no other world dataset may use the same for other pictures."""
 QUESTIONS_PER_IMAGE = 3
 ANSWERS = 10
 
 
 def write(plan: Plan, folder: Path) -> None:
     """Write questions, annotations and {train,val,test}2014/."""
-    first = 1
+    first = FIRST_IMAGE
     for split in SPLITS:
         write_split(plan, folder, split, first)
         first += plan.count(split)
