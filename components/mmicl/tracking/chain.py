@@ -87,12 +87,13 @@ def read_chain(paths: Paths, running: tuple[str, str] | None = None) -> Chain:
     stale: dict[str, str] = {}
     for name in sorted(lock, key=_order(paths)):
         if running is not None and name == running[0]:
-            now = running[1]
+            reason, now = "", running[1]
         else:
-            reason, now = _check(paths, name, lock[name])
-            if reason:
-                stale[name] = reason
-                continue
+            reason, now = _check(paths, name, lock)
+        late = [other for other in stale if _feeds(lock[other], lock[name])]
+        if reason or late:
+            stale[name] = reason or f"follows {', '.join(late)}"
+            continue
         folder = paths.run(name, now)
         record = folder / "record.json"
         stages[name] = StageOnDisk(
@@ -142,8 +143,8 @@ def _read_points(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines() if line]
 
 
-def _check(paths: Paths, name: str, entry: Mapping[str, Any]) -> tuple[str, str]:
-    """Why a stage's outs are not current ("" if they are), and its fingerprint."""
+def _check(paths: Paths, name: str, lock: Mapping[str, Any]) -> tuple[str, str]:
+    """Why a stage's outs are not those of its params and deps ("" if they are); fingerprint."""
     recorded = recorded_fingerprint(paths, name) or ""
     try:
         now = fingerprint(paths, name)
@@ -151,10 +152,19 @@ def _check(paths: Paths, name: str, entry: Mapping[str, Any]) -> tuple[str, str]
         return str(error), recorded
     if now != recorded:
         return "params, data or code changed since it ran", recorded
-    for out in entry.get("outs", []):
+    for out in lock[name].get("outs", []):
         if not (paths.root / out["path"]).exists():
             return f"{out['path']} is missing", recorded
     return "", now
+
+
+def _feeds(maker: Mapping[str, Any], user: Mapping[str, Any]) -> bool:
+    """Whether an out of one lock entry is, or lies below, a dependency of another."""
+    return any(
+        Path(out["path"]).is_relative_to(dep["path"])
+        for out in maker.get("outs", [])
+        for dep in user.get("deps", [])
+    )
 
 
 def _order(paths: Paths) -> Any:
