@@ -83,15 +83,17 @@ def test_exemplars_stand_before_the_query_with_their_answers() -> None:
 
 def test_references_count_on_over_exemplars_in_question_choices_and_answers() -> None:
     text = "{images:inline} | {question} | {choices}"
-    shown = render(ask("vcr", 1), template("vcr", text), [ask("vcr", 4)])
-    first, second = shown.prompt.split("\n")
+    shown = render(ask("vcr", 1), template("vcr", text), [ask("vcr", 4), ask("vcr", 5)])
+    first, second, third = shown.prompt.split("\n")
     assert first == (
         "image 0: <image0>图, image 1: <image1>图, image 2: <image2>图 | why is image 1 near image "
         "2 ? | option 0: image 1 likes it. option 1: image 2 fell. option 2: no reason. option 3: "
         "it rains. image 1 likes it."
     )
     assert "why is image 4 near image 5 ?" in second
-    assert shown.target == shown.candidates[1] == "image 5 fell."
+    assert second.endswith("it rains. image 5 fell.")
+    assert "why is image 7 near image 8 ?" in third
+    assert shown.target == shown.candidates[1] == "image 8 fell."
 
 
 def test_the_tenth_image_is_not_the_first_one_with_a_zero() -> None:
