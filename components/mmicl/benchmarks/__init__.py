@@ -1,0 +1,1 @@
+"""Benchmarks: official scoring rules, what each asks of a model, and the runner with controls."""

@@ -1,0 +1,217 @@
+"""Choices: NExT-QA, ScienceQA, VCR, RAVEN, BLINK and Winoground, in their official files."""
+
+from pathlib import Path
+
+from mmicl.benchmarks.official.reading import (
+    Record,
+    Scored,
+    compare_ids,
+    index_records,
+    need_references,
+    pick_file,
+    read_csv,
+    read_mapping,
+    read_number,
+    read_score,
+    read_table,
+    refuse_unknown,
+)
+from mmicl.benchmarks.scorers import blink, choice, nextqa, scienceqa
+from mmicl.benchmarks.scorers import winoground as pairs
+from mmicl.errors import DataError, UserError
+
+
+def score_nextqa(predictions: Path, references: Path | None) -> Scored:
+    """`{video_qid: {prediction, answer}}`, or `{video_qid: number}`, against val.csv."""
+    path = pick_file(need_references(references, "val.csv"), "val.csv", "test.csv")
+    truths = []
+    for record in read_csv(path):
+        kind, answer = record.get("type", str), record.get("answer", str)
+        if kind not in (*nextqa.TYPES, "TN", "TP") or not answer.isdigit():
+            raise DataError(f"type {kind!r}, answer {answer!r}", where=record.where)
+        key = f"{record.get('video', str)}_{record.get('qid', str)}"
+        truths.append(nextqa.Question(key, kind, int(answer)))
+    wanted = index_records(((truth.id, truth) for truth in truths), path)
+    answers = {}
+    for key, value in read_mapping(predictions).items():
+        entry = Record(f"{predictions}, {key}", value if isinstance(value, dict) else {})
+        answers[key] = entry.get("prediction", int) if entry.value else value
+        if not isinstance(answers[key], int):
+            raise DataError(f"{value!r} is no number of an option", where=entry.where)
+        right = entry.value.get("answer")
+        if right is not None and key in wanted and right != wanted[key].answer:
+            message = f"says that the answer is {right}, {path.name} says {wanted[key].answer}"
+            raise DataError(message, where=entry.where)
+    unknown = compare_ids(answers, wanted, predictions)
+    note = f"{len(unknown)} predictions for unknown questions, passed over as officially"
+    return Scored(
+        n=len(truths),
+        metrics=dict(nextqa.score(answers, truths)),
+        per_item={key: answers[key] == truth.answer for key, truth in wanted.items()},
+        warnings=[note] if unknown else [],
+    )
+
+
+def score_scienceqa(predictions: Path, references: Path | None) -> Scored:
+    """`{"results": {id: number}}` against the test problems of problems.json."""
+    path = pick_file(need_references(references, "problems.json"), "problems.json")
+    problems = {}
+    for key, value in read_mapping(path).items():
+        record = Record(f"{path}, {key}", value if isinstance(value, dict) else {})
+        if record.get("split", str) == "test":
+            problems[key] = scienceqa.Problem(
+                subject=record.get("subject", str),
+                grade=record.get("grade", str),
+                hint=bool(record.value.get("hint")),
+                image=bool(record.value.get("image")),
+                answer=record.get("answer", int),
+            )
+    if not problems:
+        raise DataError("no problems of the test split", where=path)
+    results = {}
+    for key, value in read_mapping(predictions, "results").items():
+        try:
+            results[key] = int(value)
+        except (TypeError, ValueError):
+            message = f"{value!r} is no number of a choice"
+            raise DataError(message, where=f"{predictions}, {key}") from None
+    refuse_unknown(results, problems, predictions)
+    return Scored(
+        n=len(problems),
+        metrics=dict(scienceqa.score(results, problems)),
+        per_item={key: results[key] == problem.answer for key, problem in problems.items()},
+    )
+
+
+def score_vcr(predictions: Path, references: Path | None) -> Scored:
+    """The leaderboard's CSV (annot_id, answer_0 … answer_3, …) against val.jsonl, Q -> A alone."""
+    path = pick_file(need_references(references, "val.jsonl"), "val.jsonl", "vcr1annots/val.jsonl")
+    wanted = index_records(
+        (
+            (record.get("annot_id", str), record.get("answer_label", int))
+            for record in read_table(path)
+        ),
+        path,
+    )
+    answers = index_records(
+        (
+            (record.get("annot_id", str), [read_score(record, f"answer_{k}") for k in range(4)])
+            for record in read_csv(predictions)
+        ),
+        predictions,
+    )
+    refuse_unknown(answers, wanted, predictions)
+    return _score_choices(answers, wanted, "Q->A")
+
+
+def score_raven(predictions: Path, references: Path | None) -> Scored:
+    """Lines `{"id", "scores"}` (eight numbers) against the puzzles' folder or `{"id", "target"}`.
+
+    In a folder of official .npz files a puzzle's id is its path without the suffix, such as
+    `center_single/RAVEN_7_test`; the test puzzles alone are scored.
+    """
+    references = need_references(references, "the puzzles' folder")
+    wanted = _read_targets(references)
+    answers = {}
+    for record in read_table(predictions):
+        scores = record.get("scores", list)
+        values = [read_number(value, record.where) for value in scores]
+        if len(values) < 2:
+            raise DataError(f"{len(values)} scores", where=record.where)
+        answers |= index_records([(record.get("id", str), values)], predictions)
+    refuse_unknown(answers, wanted, predictions)
+    return _score_choices(answers, wanted, "accuracy")
+
+
+def _read_targets(references: Path) -> dict[str, int]:
+    if not references.is_dir():
+        return index_records(
+            (
+                (record.get("id", str), record.get("target", int))
+                for record in read_table(references)
+            ),
+            references,
+        )
+    import numpy as np
+
+    targets = {}
+    for path in sorted(references.rglob("RAVEN_*_test.npz")):
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                target = int(archive["target"])
+        except (ValueError, KeyError, OSError, TypeError) as error:
+            raise DataError(f"not a RAVEN archive ({error})", where=path) from None
+        targets[path.relative_to(references).with_suffix("").as_posix()] = target
+    if not targets:
+        raise UserError("no RAVEN_<number>_test.npz in the folder", where=references)
+    return targets
+
+
+def _score_choices(answers: dict[str, list[float]], wanted: dict[str, int], name: str) -> Scored:
+    credits = {key: choice.credit(answers[key], right) for key, right in wanted.items()}
+    return Scored(len(wanted), {name: sum(credits.values()) / len(wanted)}, dict(credits))
+
+
+def score_blink(predictions: Path, references: Path | None) -> Scored:
+    """A folder of the official tool's outputs, `<task>.json` with `val: [{answer, prediction}]`."""
+    if references is not None:
+        raise UserError("BLINK's outputs carry the answers", remedy="leave out --references")
+    if not predictions.is_dir():
+        raise UserError("no such folder", where=predictions)
+    files = {path.stem.replace(" ", "_"): path for path in sorted(predictions.glob("*.json"))}
+    unknown = sorted(set(files) - set(blink.TASKS))
+    if not files or unknown:
+        what = f"no task is called {unknown[0]}" if files else "no outputs (Counting.json, …)"
+        raise UserError(what, where=predictions)
+    tasks = {}
+    for name, path in files.items():
+        entries = index_records(
+            ((record.get("idx", str), record) for record in read_table(path, "val")), path
+        )
+        tasks[name] = {
+            key: (record.get("prediction", str), record.get("answer", str))
+            for key, record in entries.items()
+        }
+    missing = len(blink.TASKS) - len(tasks)
+    return Scored(
+        n=sum(map(len, tasks.values())),
+        metrics=dict(blink.score({name: list(pairs.values()) for name, pairs in tasks.items()})),
+        per_item={
+            key: one == other for task in tasks.values() for key, (one, other) in task.items()
+        },
+        warnings=[f"{missing} of 14 tasks are missing: no Total"] if missing else [],
+    )
+
+
+def score_winoground(predictions: Path, references: Path | None) -> Scored:
+    """Lines `{"label": "17_c0_i1", "score": 0.3}` (the published model scores' form)."""
+    scores: dict[tuple[int, int, int], float] = index_records(
+        (_read_pair(record) for record in read_table(predictions)), predictions
+    )
+    items = sorted({item for item, _, _ in scores})
+    wanted = items
+    if references is not None:
+        path = pick_file(references, "examples.jsonl", "data/examples.jsonl")
+        wanted = [record.get("id", int) for record in read_table(path)]
+    cells = [(item, c, i) for item in wanted for c in (0, 1) for i in (0, 1)]
+    refuse_unknown(scores, cells, predictions)
+    tables = [[[scores[item, c, i] for i in (0, 1)] for c in (0, 1)] for item in wanted]
+    return Scored(
+        n=len(tables),
+        metrics=dict(pairs.score(tables)),
+        per_item={
+            str(item): {"text": pairs.text_correct(table), "image": pairs.image_correct(table)}
+            for item, table in zip(wanted, tables, strict=True)
+        },
+    )
+
+
+def _read_pair(record: Record) -> tuple[tuple[int, int, int], float]:
+    label = record.get("label", str)
+    parts = label.split("_")
+    if len(parts) != 3 or not parts[0].isdigit() or parts[1:] not in _PAIRS:
+        raise DataError(f"label {label!r} is not like 17_c0_i1", where=record.where)
+    return (int(parts[0]), int(parts[1][1]), int(parts[2][1])), read_score(record, "score")
+
+
+_PAIRS = [[f"c{caption}", f"i{image}"] for caption in (0, 1) for image in (0, 1)]

@@ -1,0 +1,255 @@
+"""Prediction and reference files: into plain records, or an error of one line that names both."""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mmicl.errors import DataError, UserError
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a benchmark's official rule makes of a prediction file.
+
+    `metrics` carry the official tool's names and units, `per_item` its judgement of every item.
+    `warnings` count what the official tool passes over in silence.
+    """
+
+    n: int
+    metrics: dict[str, Any]
+    per_item: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of a file. `where` names it in errors."""
+
+    where: str
+    value: Mapping[str, Any]
+
+    def get(self, key: str, kind: type[V] | tuple[type[V], ...]) -> V:
+        """The value of a key.
+
+        Raises:
+            DataError: The key is missing, or its value is of another type (a bool is no int).
+        """
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        if key not in self.value:
+            raise DataError(f"no {key}", where=self.where)
+        value = self.value[key]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            wanted = " or ".join(one.__name__ for one in kinds)
+            raise DataError(f"{key} is {_shorten(value)}, not {wanted}", where=self.where)
+        return value
+
+
+def read_table(path: Path, section: str | None = None) -> list[Record]:
+    """Read a JSON array of objects, an object's `section` that is one, or JSON Lines.
+
+    Raises:
+        DataError: The file is missing, empty, neither of these, or an entry is not an object.
+    """
+    text = read_file(path)
+    try:
+        value = json.loads(text)
+        value = value.get(section, value) if isinstance(value, dict) and section else value
+        entries = [(f"entry {number}", entry) for number, entry in enumerate(_as_list(value), 1)]
+    except json.JSONDecodeError:
+        entries = list(_read_lines(path, text))
+    if not entries:
+        raise DataError("no records", where=path)
+    for place, entry in entries:
+        if not isinstance(entry, dict):
+            raise DataError(f"{_shorten(entry)} is not an object", where=f"{path}, {place}")
+    return [Record(f"{path}, {place}", entry) for place, entry in entries]
+
+
+def read_mapping(path: Path, section: str | None = None) -> dict[str, Any]:
+    """Read a JSON object, or an object's `section` that is one; a key twice is an error.
+
+    Raises:
+        DataError: The file is missing or not such an object.
+    """
+
+    def refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        seen = dict(pairs)
+        if len(seen) != len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise DataError(f"{twice} stands twice", where=path)
+        return seen
+
+    try:
+        value = json.loads(read_file(path), object_pairs_hook=refuse_repeats)
+    except json.JSONDecodeError as error:
+        raise DataError(f"not JSON ({error})", where=path) from None
+    if section and isinstance(value, dict):
+        value = value.get(section, value)
+    if not isinstance(value, dict) or not value:
+        raise DataError("not an object with records", where=path)
+    return value
+
+
+def read_csv(path: Path, columns: Iterable[str] | None = None) -> list[Record]:
+    """Read comma-separated rows; without `columns` the first row names them.
+
+    Raises:
+        DataError: The file is missing or empty, or a row has another number of columns.
+    """
+    rows = [row for row in csv.reader(read_file(path).splitlines()) if row]
+    first = 1 if columns is not None else 2
+    names = list(columns) if columns is not None else (rows.pop(0) if rows else [])
+    if not rows:
+        raise DataError("no rows", where=path)
+    for number, row in enumerate(rows, first):
+        if len(row) != len(names):
+            message = f"{len(row)} columns, not {len(names)}"
+            raise DataError(message, where=f"{path}, line {number}")
+    return [
+        Record(f"{path}, line {number}", dict(zip(names, row, strict=True)))
+        for number, row in enumerate(rows, first)
+    ]
+
+
+def read_file(path: Path) -> str:
+    """Read UTF-8 text.
+
+    Raises:
+        UserError: There is no such file.
+        DataError: It is a folder, or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError("no such file", where=path) from None
+    except IsADirectoryError:
+        raise UserError("is a folder, not a file", where=path) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 ({error})", where=path) from None
+
+
+def index_records(records: Iterable[tuple[K, V]], where: object) -> dict[K, V]:
+    """Records by id.
+
+    Raises:
+        DataError: An id stands twice.
+    """
+    found: dict[K, V] = {}
+    for key, value in records:
+        if key in found:
+            raise DataError(f"{key} stands twice", where=where, remedy="give each id once")
+        found[key] = value
+    return found
+
+
+def compare_ids(predicted: Iterable[K], wanted: Iterable[K], where: object) -> list[K]:
+    """See that every wanted id has a prediction; returns predicted ids that nobody wanted.
+
+    Raises:
+        DataError: Some are missing; says how many and the first.
+    """
+    wanted, predicted = list(wanted), list(predicted)
+    known, answered = set(wanted), set(predicted)
+    if missing := [key for key in wanted if key not in answered]:
+        raise DataError(
+            f"{len(missing)} of {len(wanted)} have no prediction, the first is {missing[0]}",
+            where=where,
+        )
+    return [key for key in predicted if key not in known]
+
+
+def refuse_unknown(predicted: Iterable[K], wanted: Iterable[K], where: object) -> None:
+    """See that the predicted ids are the wanted ones.
+
+    Raises:
+        DataError: Some are missing or unknown; says how many and the first.
+    """
+    if unknown := compare_ids(predicted, wanted, where):
+        raise DataError(
+            f"{len(unknown)} predictions for ids that the references do not have, "
+            f"the first is {unknown[0]}",
+            where=where,
+        )
+
+
+def pick_file(path: Path, *patterns: str) -> Path:
+    """The file itself, or the one file of a folder that fits the first pattern that fits any.
+
+    Raises:
+        UserError: No such path, or no or several such files.
+    """
+    if not path.exists():
+        raise UserError("no such file", where=path)
+    if path.is_file():
+        return path
+    for pattern in patterns:
+        found = sorted(path.glob(pattern))
+        if len(found) > 1:
+            names = ", ".join(one.name for one in found[:4])
+            raise UserError(f"several files fit ({names})", where=path, remedy="name one of them")
+        if found:
+            return found[0]
+    raise UserError(f"no {' or '.join(patterns)} in the folder", where=path)
+
+
+def need_references(references: Path | None, what: str) -> Path:
+    """The references.
+
+    Raises:
+        UserError: There are none; names the file that is wanted.
+    """
+    if references is None:
+        raise UserError("references are needed", remedy=f"add --references ({what})")
+    return references
+
+
+def read_score(record: Record, key: str) -> float:
+    """A record's finite number, which a CSV file gives as text.
+
+    Raises:
+        DataError: The key is missing or its value no such number.
+    """
+    if key not in record.value:
+        raise DataError(f"no {key}", where=record.where)
+    return read_number(record.value[key], record.where)
+
+
+def read_number(value: object, where: str) -> float:
+    """A finite number.
+
+    Raises:
+        DataError: It is something else.
+    """
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise DataError(f"{value!r} is not a number", where=where) from None
+    if not math.isfinite(number):
+        raise DataError(f"{value!r} is not finite", where=where)
+    return number
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _read_lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield f"line {number}", json.loads(line)
+            except json.JSONDecodeError as error:
+                raise DataError(f"not JSON ({error.msg})", where=f"{path}, line {number}") from None
+
+
+def _shorten(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 40 else f"{text[:37]}…"

@@ -1,0 +1,1 @@
+"""Official scoring rules as pure functions: predictions and references in, metrics out."""

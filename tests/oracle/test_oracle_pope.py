@@ -1,0 +1,51 @@
+"""POPE against what its evaluate.py printed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mmicl.benchmarks.score import score_files
+
+pytestmark = pytest.mark.oracle
+SETTINGS = ("random", "popular", "adversarial")
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_pope_equals_the_official_script(shared_data: Path, setting: str) -> None:
+    folder, name = shared_data / "pope", f"coco_pope_{setting}"
+    expected = json.loads((folder / "expected_official_evaluate.json").read_text())[name]
+    scored = score_files(
+        "pope", folder / f"made_answers/{name}.jsonl", folder / f"coco/{name}.json"
+    )
+    assert scored["n"] == expected.pop("n")
+    del expected["images"]
+    assert scored["metrics"] == expected
+
+
+def test_a_folder_of_answers_is_scored_by_setting(shared_data: Path) -> None:
+    folder = shared_data / "pope"
+    expected = json.loads((folder / "expected_official_evaluate.json").read_text())
+    scored = score_files("pope", folder / "made_answers", folder / "coco")
+    assert {name: one["accuracy"] for name, one in scored["metrics"].items()} == {
+        name: one["accuracy"] for name, one in expected.items()
+    }
+
+
+def test_references_may_be_a_json_array(shared_data: Path) -> None:
+    """The A-OKVQA questions come as one array, COCO's as JSON Lines."""
+    questions = shared_data / "coco_photos" / "qa" / "aokvqa_pope_seem_random.json"
+    scored = score_files("pope", questions_as_answers(questions), questions)
+    assert scored["metrics"]["accuracy"] == 1.0
+
+
+def questions_as_answers(questions: Path) -> Path:
+    """The right answers as an answer file in the temporary folder of the test run."""
+    import tempfile
+
+    from mmicl.benchmarks.official.reading import read_table
+
+    path = Path(tempfile.mkdtemp()) / "answers.jsonl"
+    lines = (json.dumps({"answer": record.value["label"]}) for record in read_table(questions))
+    path.write_text("\n".join(lines))
+    return path
