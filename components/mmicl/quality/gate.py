@@ -105,13 +105,14 @@ def _run_rules(
         The outcomes in the order of `rules`, and each table's page relative to `folder`.
     """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # before the import, which takes 3 to 13 s
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations as gx
     from great_expectations import expectations
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types import base
 
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    base.logger.setLevel(logging.WARNING)  # the module has given itself a level
     context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    context.variables.progress_bars = base.ProgressBarsConfig(globally=False)
     for site in list(context.variables.data_docs_sites or {}):
         context.delete_data_docs_site(site)
     context.add_data_docs_site(
