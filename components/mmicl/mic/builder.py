@@ -19,7 +19,7 @@ from mmicl.mic.exemplars import ExemplarPool
 from mmicl.mic.queries import YES_NO, Query, expand
 from mmicl.mic.scheme import find_fault, render
 from mmicl.mic.templates import TASKS, pick_template
-from mmicl.records import Example, Sample, Split, Template
+from mmicl.records import Example, Sample, Split, Template, split_reference
 
 Bank = Mapping[str, list[Template]]
 PARTS = ("pretrain", "finetune", "val")
@@ -49,7 +49,27 @@ class Built:
     manifest: dict[str, Any]
 
 
-def build(examples: Mapping[str, Iterable[Example]], bank: Bank, config: Build, seed: int) -> Built:
+def find_held_out(examples: Iterable[Example]) -> frozenset[str]:
+    """The pictures (sha256) of the test splits: no sample may show them, whatever its dataset.
+
+    One photo can serve a caption to train on and a question to be tested with. Panels of matrices
+    are left out: they are symbols, and the same one rightly turns up in many puzzles.
+    """
+    return frozenset(
+        split_reference(image)[0]
+        for example in examples
+        if example.split == "test" and example.task != "raven"
+        for image in example.images
+    )
+
+
+def build(
+    examples: Mapping[str, Iterable[Example]],
+    bank: Bank,
+    config: Build,
+    seed: int,
+    held_out: frozenset[str] = frozenset(),
+) -> Built:
     """Build all parts.
 
     - pretrain: training split, quotas `config.pretrain`, no exemplars.
@@ -64,6 +84,7 @@ def build(examples: Mapping[str, Iterable[Example]], bank: Bank, config: Build, 
         bank: Task -> templates.
         config: Quotas, budget and switches.
         seed: Of every draw.
+        held_out: Pictures that neither queries nor exemplars may show (`find_held_out`).
 
     Raises:
         DataError: A quota asks for samples of a dataset that has no usable Example, or the bank
@@ -77,12 +98,15 @@ def build(examples: Mapping[str, Iterable[Example]], bank: Bank, config: Build, 
     samples: dict[str, list[Sample]] = {part: [] for part in PARTS}
     counts: dict[str, dict[str, Counts]] = {part: {} for part in PARTS}
     for name in sorted({*config.pretrain, *config.finetune}):
-        rows = list(examples[name])
+        rows, shown = _part_by_pictures(examples[name], held_out)
         pool = ExemplarPool(rows if config.scheme.in_context else ())
         for part, split, quotas in plan:
             if name not in quotas:
                 continue
             count = Counts(quotas[name])
+            if number := sum(row.split == split for row in shown):
+                count.candidates += number
+                count.dropped["picture_held_out"] += number
             queries = _take([row for row in rows if row.split == split], count, part, config, seed)
             if part != "val" and count.quota and not queries:
                 reasons = "".join(f", {many}: {why}" for why, many in count.dropped.items())
@@ -108,6 +132,17 @@ def write_built(folder: Path, built: Built) -> None:
         for part, rows in built.samples.items():
             write_rows(temporary / f"{part}.parquet", rows, Sample)
         write_json(temporary / "manifest.json", built.manifest)
+
+
+def _part_by_pictures(
+    examples: Iterable[Example], held_out: frozenset[str]
+) -> tuple[list[Example], list[Example]]:
+    """Examples that show no held-out picture, and those that do."""
+    parts: tuple[list[Example], list[Example]] = ([], [])
+    for example in examples:
+        shows = any(split_reference(image)[0] in held_out for image in example.images)
+        parts[shows].append(example)
+    return parts
 
 
 def _take(

@@ -13,7 +13,7 @@ from mmicl.augment.bank import shipped_bank
 from mmicl.config import Build
 from mmicl.errors import DataError
 from mmicl.files import hash_file, read_rows
-from mmicl.mic.builder import Built, build, write_built
+from mmicl.mic.builder import Built, build, find_held_out, write_built
 from mmicl.mic.exemplars import ExemplarPool
 from mmicl.mic.queries import expand
 from mmicl.mic.scheme import FULL_SCHEME
@@ -155,3 +155,21 @@ def test_each_switch_reaches_the_samples(switch: str) -> None:
         "interrelated": any(len(row.images) > 1 + len(row.exemplars) for row in samples),
     }
     assert effects == {name: name != switch for name in effects}
+
+
+def test_no_sample_shows_a_picture_that_another_dataset_is_tested_with() -> None:
+    train = [row for row in EXAMPLES["vqa"] if row.split == "train"]
+    photo = train[0].images[0]
+    tested = make_example("pope", 0, "test").model_copy(update={"images": (photo,)})
+    matrix = make_example("raven", 0, "test").model_copy(update={"images": train[1].images})
+    held_out = find_held_out([tested, matrix, *train])
+    assert held_out == {photo}
+    built = build(EXAMPLES, BANK, CONFIG, 5, held_out)
+    assert photo in {image for row in build_all().samples["finetune"] for image in row.images}
+    assert photo not in {image for row in built.samples["finetune"] for image in row.images}
+    counts = built.manifest["parts"]["finetune"]["datasets"]["vqa"]
+    assert counts["dropped"]["picture_held_out"] >= 1
+    assert (
+        counts["candidates"]
+        == sum(counts["dropped"].values()) + counts["not_drawn"] + counts["taken"]
+    )
