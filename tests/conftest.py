@@ -35,7 +35,8 @@ def toy_checkout(tmp_path: Path) -> Paths:
         package,
         ignore=shutil.ignore_patterns("__pycache__", "*.safetensors", "[a-z]*.py.tmp"),
     )
-    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore"):
+    shutil.copytree(ROOT / "flows", root / "flows", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "prefect.toml"):
         (root / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, root / name)
     for stage in (package / "stages").glob("[a-z]*.py"):
@@ -44,6 +45,9 @@ def toy_checkout(tmp_path: Path) -> Paths:
         (package / "stages" / f"{name}.py").write_text(TOY_STAGE.format(reads=reads))
     (root / "acts").mkdir()
     (root / "dvc.yaml").write_text(TOY_PIPELINE)
+    deployments = (ROOT / "prefect.yaml").read_text()
+    stages = "parameters: {stages: [fetch, build, pretrain]}"
+    (root / "prefect.yaml").write_text(deployments.replace("parameters: {}", stages))
     params = YAML(typ="safe").load(ROOT / "profiles" / "tiny.yaml")
     kept = ("coco", "vqav2")
     params["datasets"] = {name: params["datasets"][name] for name in kept}

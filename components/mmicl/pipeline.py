@@ -339,7 +339,7 @@ def _reproduce(repo: "Repo", paths: Paths, name: str) -> StageResult:
 def _say(result: StageResult) -> None:
     """Print how a stage ended, in one line."""
     if result.status == "failed":
-        text = f"{result.name}: failed after {result.seconds:.1f} s: {result.message}"
+        text = f"{result.name}: failed after {result.seconds:.1f} s"
     elif result.status == "up-to-date":
         text = f"{result.name}: up to date"
     else:

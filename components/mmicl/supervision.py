@@ -68,22 +68,8 @@ def run_supervised(
     Raises:
         BaseException: Whatever interrupts the wait; the whole tree below has ended by then.
     """
-    wrapper = [
-        sys.executable,
-        "-P",
-        "-m",
-        "mmicl.supervision",
-        str(os.getpid()),
-        *map(str, command),
-    ]
-    process = subprocess.Popen(
-        wrapper,
-        env=None if env is None else dict(env),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=None if on_line is None else subprocess.PIPE,
-        stderr=None if on_line is None else subprocess.STDOUT,
-        start_new_session=True,
+    process = start_supervised(
+        command, env=env, cwd=cwd, output=None if on_line is None else subprocess.PIPE
     )
     try:
         if on_line is not None:
@@ -94,6 +80,36 @@ def run_supervised(
         end_tree(process.pid)
         process.wait()
         raise
+
+
+def start_supervised(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    output: int | IO[bytes] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a command that ends, with all below it, when this process does or when it is told to.
+
+    Args:
+        command: Program and arguments; it runs in a session of its own.
+        env: The whole environment; None hands on this process's.
+        cwd: The folder to run in; None is the present one.
+        output: Where stdout and stderr go; None lets them go where this process's go.
+
+    Returns:
+        The supervising process; it ends as the command does, with the same exit code.
+    """
+    wrapper = [sys.executable, "-P", "-m", "mmicl.supervision", str(os.getpid())]
+    return subprocess.Popen(
+        [*wrapper, *map(str, command)],
+        env=None if env is None else dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+        start_new_session=True,
+    )
 
 
 def end_tree(pid: int, *, grace: float = GRACE, spare_root: bool = False) -> None:
