@@ -3,6 +3,7 @@
 MLflow is imported when a Store is opened (seconds), never when this module is.
 """
 
+import json
 import math
 import os
 import re
@@ -77,7 +78,10 @@ class Store:
                 found.experiment_id
                 if found
                 else self.client.create_experiment(
-                    EXPERIMENT, artifact_location=(folder / "artifacts").as_uri()
+                    EXPERIMENT,
+                    artifact_location=(folder / "artifacts").as_uri(),
+                    # The UI shows what concerns training, instead of what concerns chat.
+                    tags={"mlflow.experimentKind": "custom_model_development"},
                 )
             )
 
@@ -146,7 +150,7 @@ class Store:
         from mlflow.entities import Param
 
         wanted = {
-            clean_key(key): shorten(str(value), _MAX_PARAM)
+            clean_key(key): shorten(_write_value(value), _MAX_PARAM)
             for key, value in flatten(params).items()
         }
         present = self.run(run_id).data.params
@@ -229,7 +233,7 @@ class Store:
                     name=item.name,
                     digest=item.digest[:_MAX_DIGEST],
                     source_type="local",
-                    source=f'{{"uri": "{item.source}"}}',
+                    source=json.dumps({"uri": item.source}),
                 ),
                 [
                     InputTag(key, shorten(value, _MAX_INPUT_TAG))
@@ -364,6 +368,11 @@ def shorten(text: str, limit: int) -> str:
         return text
     ending = f"… (cut; sha256 {hash_json(text)})"
     return text[: limit - len(ending)] + ending
+
+
+def _write_value(value: Any) -> str:
+    """A param as params.yaml would have it: null and true, not None and True."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _batches(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:

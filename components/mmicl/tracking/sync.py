@@ -140,6 +140,7 @@ def _write_pipeline(
     flow_run = store.run(run_id).data.tags.get("mmicl.flow_run", "")
     lineage = describe(paths, config, chain, run_ids, {"run": run_id, "flow_run": flow_run})
     lock = paths.root / "dvc.lock"
+    stale = "; ".join(f"{name}: {why}" for name, why in chain.stale.items())
     store.set_tags(
         run_id,
         {
@@ -150,7 +151,7 @@ def _write_pipeline(
             "mmicl.dirty": bool(lineage["code"]["dirty"]),
             "mmicl.dvc_lock": hash_file(lock) if lock.exists() else "",
             **{f"mmicl.run.{name}": made_by for name, made_by in run_ids.items()},
-            "mmicl.stale": "; ".join(f"{name}: {why}" for name, why in chain.stale.items()),
+            "mmicl.stale": stale or "none",
             NOTE_TAG: _write_note(store, chain, run_id, run_ids),
         },
     )
