@@ -286,7 +286,6 @@ def main(arguments: Sequence[str]) -> int:
         stopping.set()
         end_tree(os.getpid(), spare_root=True)
 
-    logging.getLogger("dvc").setLevel(logging.WARNING)  # what it has to say is said by us
     signal.signal(signal.SIGTERM, stop)
     die_with_parent()
     results: list[StageResult] = []
@@ -306,6 +305,7 @@ def _reproduce_all(
         code_state(paths.root)
         load_config(paths.root / "params.yaml")
         with _open_repo(paths) as repo:
+            logging.getLogger("dvc").setLevel(logging.WARNING)  # we say it in fewer words
             for name in [stage.addressing for stage in _collect(repo, targets)]:
                 clock = time.monotonic()
                 if stopping.is_set():
