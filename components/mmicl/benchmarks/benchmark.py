@@ -1,0 +1,122 @@
+"""What a benchmark declares: how it is asked, judged, and what it is held against.
+
+Judging gives numbers per item (columns) whose sums make every metric. So the plain value, its
+bootstrap interval, chance and the controls all come from the same formula.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mmicl.records import Example, Prediction, Request, RequestKind
+
+Columns = dict[str, np.ndarray]
+"""Column -> one number per item, float64 [items]."""
+Sums = Mapping[str, np.ndarray]
+"""Column -> its sum over items: a scalar, or [resamples]."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """An Example with its requests and their predictions, in the order of `mic.queries.expand`."""
+
+    example: Example
+    requests: tuple[Request, ...]
+    predictions: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An answer given to every request, whatever it asks."""
+
+    text: str
+    scores: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure in points (0 to 100 where it is a share).
+
+    Attributes:
+        formula: From column sums to points; nan where nothing was counted.
+        ratio: Numerator and denominator columns where the formula is their mean over items, for
+            comparing two models item by item.
+    """
+
+    formula: Callable[[Sums], np.ndarray]
+    ratio: tuple[str, str] | None = None
+
+
+def mean(numerator: str, denominator: str = "n") -> Metric:
+    """The metric 100 * numerator / denominator."""
+
+    def formula(sums: Sums) -> np.ndarray:
+        return 100 * divide(sums[numerator], sums[denominator])
+
+    return Metric(formula, (numerator, denominator))
+
+
+def divide(numerator: Any, denominator: Any, otherwise: float = float("nan")) -> np.ndarray:
+    """Element-wise quotient; `otherwise` where the denominator is 0."""
+    numerator, denominator = np.broadcast_arrays(
+        np.asarray(numerator, float), np.asarray(denominator, float)
+    )
+    out = np.full(numerator.shape, otherwise)
+    return np.divide(numerator, denominator, out=out, where=denominator != 0)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published figure. Unverified ones were not checked against the source's own table."""
+
+    system: str
+    metric: str
+    value: float
+    verified: bool
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One benchmark.
+
+    Attributes:
+        name: As in params `evaluate.benchmarks`.
+        version: Changes whenever scores of before and after cannot be compared.
+        task: What its Examples must be (key of the instruction bank).
+        kind: How a model is asked.
+        metrics: By name; those with nothing to count are left out of a report.
+        judge: Answered items -> columns, by the official rule.
+        chance: Examples to be answered and the training split -> columns as expected of a model
+            that guesses; None where there is no such level.
+        constant: The training split -> the best answer that can be given without looking, for the
+            control `majority`.
+        licence: Of questions and pictures.
+        published: Figures to hold beside ours.
+    """
+
+    name: str
+    version: str
+    task: str
+    kind: RequestKind
+    metrics: Mapping[str, Metric]
+    judge: Callable[[Sequence[Item]], Columns]
+    chance: Callable[[Sequence[Example], Sequence[Example]], Columns | None]
+    constant: Callable[[Sequence[Example]], Constant]
+    licence: str
+    published: Sequence[Published] = field(default=())
+
+
+def most_common(values: Sequence[str]) -> str:
+    """The most common value; the first in alphabetical order among equals, "" of none."""
+    counts: dict[str, int] = {}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    return min(counts, key=lambda value: (-counts[value], value), default="")
+
+
+def yes_margin(prediction: Prediction) -> float:
+    """How much likelier yes is than no, as a difference of log-likelihoods."""
+    return prediction.scores[0] - prediction.scores[1]

@@ -1,0 +1,50 @@
+"""COCO captions: CIDEr, BLEU-4 and ROUGE-L of pycocoevalcap, each times 100.
+
+CIDEr's interval resamples the images' CIDEr as they are among all images scored; the weights of
+the n-grams are not counted anew in every resample.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmicl.benchmarks.benchmark import (
+    Benchmark,
+    Columns,
+    Constant,
+    Item,
+    Metric,
+    Sums,
+    mean,
+    most_common,
+)
+from mmicl.benchmarks.scorers.caption import bleu_of, score
+
+_PARTS = [f"bleu_{number}" for number in range(10)]
+
+
+def judge(items: Sequence[Item]) -> Columns:
+    """Per image CIDEr, ROUGE-L and the counts that BLEU is made of."""
+    captions = [item.predictions[0].text for item in items]
+    scores = score(captions, [item.example.answers for item in items])
+    columns = {name: scores.per_image[name] for name in ("CIDEr", "ROUGE_L")}
+    for number, name in enumerate(_PARTS):
+        columns[name] = scores.bleu_parts[:, number].astype(float)
+    return {**columns, "n": np.ones(len(items))}
+
+
+def _bleu(sums: Sums) -> np.ndarray:
+    return 100 * bleu_of(np.stack([sums[name] for name in _PARTS], axis=-1))
+
+
+COCO_CAPTION = Benchmark(
+    name="coco_caption",
+    version="coco-caption/pycocoevalcap-1.2",
+    task="caption",
+    kind="generate",
+    metrics={"CIDEr": mean("CIDEr"), "Bleu_4": Metric(_bleu), "ROUGE_L": mean("ROUGE_L")},
+    judge=judge,
+    chance=lambda examples, train: None,
+    constant=lambda train: Constant(most_common([example.target for example in train])),
+    licence="captions CC BY 4.0; photos under their Flickr terms",
+)

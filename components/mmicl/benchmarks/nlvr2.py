@@ -1,0 +1,20 @@
+"""NLVR2: a sentence about two pictures, true or false."""
+
+from mmicl.benchmarks import statements
+from mmicl.benchmarks.benchmark import Benchmark, Published
+
+NLVR2 = Benchmark(
+    name="nlvr2",
+    version="nlvr2/metrics@e6a286a",
+    task="nlvr",
+    kind="candidates",
+    metrics=statements.METRICS,
+    judge=statements.judge,
+    chance=statements.guess,
+    constant=statements.constant,
+    licence="CC BY 4.0; the photos have their own terms",
+    published=(
+        Published("MMICL, full context scheme", "accuracy", 72.45, False, "ablation table"),
+        Published("MMICL, without the scheme", "accuracy", 56.65, False, "ablation table"),
+    ),
+)

@@ -1,0 +1,52 @@
+"""RAVEN: which panel completes the matrix; the candidate with the likeliest yes is the choice."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mmicl.benchmarks.benchmark import (
+    Benchmark,
+    Columns,
+    Constant,
+    Item,
+    Published,
+    mean,
+    yes_margin,
+)
+from mmicl.benchmarks.scorers.choice import credit
+from mmicl.records import Example
+
+
+def judge(items: Sequence[Item]) -> Columns:
+    """Whether the right candidate has the likeliest yes; candidates that tie share the credit."""
+    values = [
+        credit([yes_margin(one) for one in item.predictions], item.example.answer_index)
+        for item in items
+    ]
+    return {"right": np.array(values, float), "n": np.ones(len(items))}
+
+
+def guess(examples: Sequence[Example], _: Sequence[Example]) -> Columns:
+    """One of the candidates at random."""
+    from mmicl.mic.queries import RAVEN_CONTEXT
+
+    values = [1 / (len(example.images) - RAVEN_CONTEXT) for example in examples]
+    return {"right": np.array(values), "n": np.ones(len(examples))}
+
+
+RAVEN = Benchmark(
+    name="raven",
+    version="raven/yes-per-candidate",
+    task="raven",
+    kind="yes_probability",
+    metrics={"accuracy": mean("right")},
+    judge=judge,
+    chance=guess,
+    # The same answer for every candidate makes all of them tie, which is chance.
+    constant=lambda _: Constant("yes", (0.0, 0.0)),
+    licence="GPL-3.0 (official repository)",
+    published=(
+        Published("MMICL", "accuracy", 34.0, False, "Kosmos-1's 50 items, 6 candidates"),
+        Published("Kosmos-1", "accuracy", 22.0, False, "50 items, chance 17"),
+    ),
+)

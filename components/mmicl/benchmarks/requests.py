@@ -1,0 +1,172 @@
+"""From test Examples to the requests of a benchmark, and of its two controls over pictures.
+
+Everything is drawn by hash of (seed, id), so a request does not depend on the limit, nor on what
+else is asked.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mmicl.benchmarks.benchmark import Benchmark
+from mmicl.config import Scheme
+from mmicl.errors import DataError, UserError
+from mmicl.mic.chance import rank
+from mmicl.mic.exemplars import ExemplarPool
+from mmicl.mic.queries import expand
+from mmicl.mic.scheme import find_fault, render
+from mmicl.mic.templates import TASKS, pick_template
+from mmicl.records import BLANK_IMAGE, Example, Request, Template
+
+Asked = tuple[Example, tuple[Request, ...]]
+"""An Example and its requests, in the order of `mic.queries.expand`."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a benchmark's requests are written."""
+
+    benchmark: Benchmark
+    bank: Mapping[str, list[Template]]
+    scheme: Scheme
+    shots: int
+    seed: int
+
+
+@dataclass
+class Chosen:
+    """The Examples that are asked, by id, and how many could not be, by reason."""
+
+    examples: list[Example] = field(default_factory=list)
+    excluded: Counter[str] = field(default_factory=Counter)
+
+
+def choose_examples(
+    examples: Sequence[Example], benchmark: Benchmark, scheme: Scheme, limit: int, seed: int
+) -> Chosen:
+    """Take whole groups of the test split in seeded order, `limit` Examples at the most.
+
+    Groups that would exceed the limit are passed over for smaller ones.
+
+    Raises:
+        DataError: There is no test Example, one is of another task, or none can be asked.
+        UserError: Every group is larger than the limit.
+    """
+    chosen, groups = Chosen(), defaultdict(list)
+    for example in examples:
+        if example.split != "test":
+            continue
+        if example.task != benchmark.task:
+            message = f"task {example.task}, but {benchmark.name} asks {benchmark.task}"
+            raise DataError(message, where=example.id)
+        faults = {find_fault(query, scheme) for query in expand(example)} - {"", "no target"}
+        if faults:
+            chosen.excluded[min(faults)] += 1
+        else:
+            groups[example.group].append(example)
+    if not groups:
+        raise DataError(
+            "no Example of the test split can be asked",
+            where=f"benchmark {benchmark.name}",
+            remedy="check evaluate.benchmarks and the dataset's resplit",
+        )
+    for group in sorted(groups, key=lambda name: rank("benchmark", seed, benchmark.name, name)):
+        if len(chosen.examples) + len(groups[group]) <= limit:
+            chosen.examples += groups[group]
+    if not chosen.examples:
+        raise UserError(
+            f"limit {limit} is smaller than every group of items that stay together",
+            where=f"evaluate.benchmarks.{benchmark.name}",
+            remedy=f"set limit to {min(map(len, groups.values()))} or more",
+        )
+    chosen.examples.sort(key=lambda example: example.id)
+    return chosen
+
+
+def write_requests(
+    protocol: Protocol,
+    examples: Sequence[Example],
+    pool: ExemplarPool,
+    pictures: Mapping[str, tuple[str, ...]] | None = None,
+) -> list[Asked]:
+    """Write the requests of Examples.
+
+    All questions of one Example share template and exemplars' seed, since their scores are
+    compared. Exemplars come from the training split (`mic.exemplars`).
+
+    Args:
+        protocol: How.
+        examples: What is asked.
+        pool: Where exemplars come from.
+        pictures: Example id -> the images to show instead of its own (`shuffle_pictures`); all
+            else stays as it is.
+
+    Raises:
+        UserError: Shots are asked of a benchmark that can have no exemplars.
+    """
+    benchmark, shots = protocol.benchmark, protocol.shots
+    if shots and (not len(pool) or not TASKS[benchmark.task].exemplars):
+        raise UserError(
+            f"{shots} shots, but there is no training split to take exemplars from"
+            if TASKS[benchmark.task].exemplars
+            else f"{shots} shots, but this task takes no exemplars",
+            where=f"evaluate.benchmarks.{benchmark.name}",
+            remedy="set shots to 0",
+        )
+    asked = []
+    for example in examples:
+        template = pick_template(protocol.bank, example.task, protocol.seed, example.id)
+        shown = example
+        if pictures is not None:
+            shown = example.model_copy(update={"images": pictures[example.id]})
+        requests = []
+        for own, query in zip(expand(example), expand(shown), strict=True):
+            exemplars = pool.choose(own, shots, protocol.seed) if shots else []
+            rendered = render(query, template, exemplars, scheme=protocol.scheme)
+            meta = {"template": template.id, "exemplars": list(rendered.exemplars)}
+            request = Request(
+                id=f"{benchmark.name}/{query.id}", benchmark=benchmark.name, item=example.id,
+                group=example.group, kind=query.kind, images=rendered.images,
+                prompt=rendered.prompt, candidates=rendered.candidates, target=rendered.target,
+                meta=json.dumps(meta, sort_keys=True),
+            )  # fmt: skip
+            requests.append(request)
+        asked.append((example, tuple(requests)))
+    return asked
+
+
+def blank_pictures(asked: Sequence[Asked]) -> list[Asked]:
+    """The same requests with every picture, of exemplars too, replaced by the grey one."""
+    return [
+        (
+            example,
+            tuple(
+                request.model_copy(update={"images": (BLANK_IMAGE,) * len(request.images)})
+                for request in requests
+            ),
+        )
+        for example, requests in asked
+    ]
+
+
+def shuffle_pictures(examples: Sequence[Example], seed: int) -> dict[str, tuple[str, ...]]:
+    """Give every Example the pictures of another one with as many.
+
+    Each Example's pictures go to exactly one other. They are never those of the Example's own
+    group, unless one group holds more than half of the Examples with that many pictures.
+
+    Returns:
+        Example id -> images.
+    """
+    classes: dict[int, list[Example]] = defaultdict(list)
+    for example in examples:
+        classes[len(example.images)].append(example)
+    dealt = {}
+    for members in classes.values():
+        members.sort(key=lambda one: (rank("shuffle", seed, one.group), rank(seed, one.id)))
+        # Groups lie side by side, so a shift by the largest one leads out of every group.
+        shift = max(Counter(one.group for one in members).values())
+        for place, example in enumerate(members):
+            dealt[example.id] = members[(place + shift) % len(members)].images
+    return dealt

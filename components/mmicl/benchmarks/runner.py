@@ -1,0 +1,241 @@
+"""Running benchmarks: ask, judge, hold against the controls, report.
+
+Controls: `chance` (what guessing earns, worked out, not drawn), `majority` (the best constant
+answer), `blank` (every picture grey), `shuffled` (pictures of other items). A score counts from its
+best control up.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmicl.benchmarks.answering import Answer, AnswerCache, answer_requests
+from mmicl.benchmarks.benchmark import Benchmark, Columns, Item
+from mmicl.benchmarks.intervals import bootstrap, sum_columns
+from mmicl.benchmarks.requests import (
+    Asked,
+    Protocol,
+    blank_pictures,
+    choose_examples,
+    shuffle_pictures,
+    write_requests,
+)
+from mmicl.files import replace_folder, write_json, write_rows
+from mmicl.mic.exemplars import ExemplarPool
+from mmicl.records import Example, Prediction, Request, Row
+
+if TYPE_CHECKING:
+    from mmicl.model.inference import Predictor
+
+MODEL = ""
+"""The control of the model's own answers."""
+ITEMS = "items.parquet"
+DECIMALS = 4
+
+
+class Answered(Request):
+    """A Request with its Prediction; `control` is empty for the model's own answers."""
+
+    control: str
+    text: str
+    scores: tuple[float, ...] = ()
+
+
+class ItemScore(Row):
+    """One item's value on one metric that is a mean over items, in points."""
+
+    benchmark: str
+    metric: str
+    item: str
+    group: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """A benchmark's part of the report, every answer, and the items' values."""
+
+    report: dict[str, Any]
+    answers: list[Answered]
+    items: list[ItemScore]
+
+
+@dataclass(frozen=True)
+class Asker:
+    """The model that is asked, and how long it may answer."""
+
+    predictor: "Predictor"
+    cache: AnswerCache
+    max_new_tokens: int
+    on_progress: Callable[[int, int], None] | None = None
+
+    def ask(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answer requests in order."""
+        return answer_requests(
+            requests,
+            self.predictor,
+            self.cache,
+            max_new_tokens=self.max_new_tokens,
+            on_progress=self.on_progress,
+        )
+
+
+def run_benchmark(
+    protocol: Protocol,
+    examples: Sequence[Example],
+    asker: Asker,
+    *,
+    limit: int,
+    resamples: int,
+) -> Result:
+    """Run one benchmark with all controls.
+
+    Args:
+        protocol: The benchmark and how its requests are written.
+        examples: Of its dataset, all splits.
+        asker: The model.
+        limit: Items at the most.
+        resamples: Of the bootstrap.
+
+    Raises:
+        DataError: The test split cannot be asked, or a picture is missing.
+        UserError: Limit or shots do not fit.
+    """
+    benchmark, seed = protocol.benchmark, protocol.seed
+    chosen = choose_examples(examples, benchmark, protocol.scheme, limit, seed)
+    train = [example for example in examples if example.split == "train"]
+    pool = ExemplarPool(train if protocol.shots else ())
+    asked = write_requests(protocol, chosen.examples, pool)
+    shuffled = shuffle_pictures(chosen.examples, seed)
+    runs = {
+        MODEL: _answer(asked, asker, MODEL),
+        "blank": _answer(blank_pictures(asked), asker, "blank"),
+        "shuffled": _answer(
+            write_requests(protocol, chosen.examples, pool, shuffled), asker, "shuffled"
+        ),
+        "majority": _answer_constantly(asked, benchmark, train),
+    }
+    columns = {control: benchmark.judge(items) for control, items in runs.items()}
+    columns["chance"] = benchmark.chance(chosen.examples, train) or {}
+    groups = [example.group for example in chosen.examples]
+    report = {
+        "version": benchmark.version,
+        "n": len(chosen.examples),
+        "groups": len(set(groups)),
+        "shots": protocol.shots,
+        "excluded": dict(sorted(chosen.excluded.items())),
+        "metrics": _report_metrics(benchmark, columns, groups, resamples=resamples, seed=seed),
+    }
+    answers = [row for items in runs.values() for item in items for row in _join(item)]
+    return Result(report, answers, _score_items(benchmark, columns[MODEL], chosen.examples))
+
+
+def write_results(scores: Path, predictions: Path, results: Mapping[str, Result]) -> None:
+    """Write reports/scores.json and the folder of answers, each whole or not at all.
+
+    The folder holds a table of answers per benchmark, and items.parquet with every item's value
+    on the metrics that are means over items, for comparing two models item by item.
+    """
+    with replace_folder(predictions) as folder:
+        for name, result in results.items():
+            write_rows(folder / f"{name}.parquet", result.answers, Answered)
+        items = [row for _, result in sorted(results.items()) for row in result.items]
+        write_rows(folder / ITEMS, items, ItemScore)
+    write_json(scores, {"benchmarks": {name: one.report for name, one in results.items()}})
+
+
+def _answer(asked: Sequence[Asked], asker: Asker, control: str) -> list[Item]:
+    """Put requests to the model."""
+    answers = iter(asker.ask([request for _, requests in asked for request in requests]))
+    return [
+        Item(example, requests, tuple(_predict(one, control, next(answers)) for one in requests))
+        for example, requests in asked
+    ]
+
+
+def _answer_constantly(
+    asked: Sequence[Asked], benchmark: Benchmark, train: Sequence[Example]
+) -> list[Item]:
+    """Give the same answer to every request."""
+    constant = benchmark.constant(train)
+    answer = Answer(constant.text, constant.scores)
+    return [
+        Item(example, requests, tuple(_predict(one, "majority", answer) for one in requests))
+        for example, requests in asked
+    ]
+
+
+def _predict(request: Request, control: str, answer: Answer) -> Prediction:
+    return Prediction(
+        request=request.id, benchmark=request.benchmark, control=control, text=answer.text,
+        scores=answer.scores,
+    )  # fmt: skip
+
+
+def _join(item: Item) -> list[Answered]:
+    return [
+        Answered(
+            **dict(request), control=prediction.control, text=prediction.text,
+            scores=prediction.scores,
+        )
+        for request, prediction in zip(item.requests, item.predictions, strict=True)
+    ]  # fmt: skip
+
+
+def _report_metrics(
+    benchmark: Benchmark,
+    columns: Mapping[str, Columns],
+    groups: Sequence[str],
+    *,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Every metric that counts something: value, interval, chance and controls."""
+    intervals = bootstrap(columns[MODEL], groups, benchmark.metrics, resamples=resamples, seed=seed)
+    sums = {control: sum_columns(values) for control, values in columns.items()}
+    report = {}
+    for name, metric in benchmark.metrics.items():
+        values = {
+            control: float(metric.formula(totals)) if totals else None
+            for control, totals in sums.items()
+        }
+        value = values.pop(MODEL)
+        if value is None or np.isnan(value):
+            continue
+        low, high = intervals[name]
+        # A percentile interval of few groups can miss the value itself by a hair.
+        report[name] = {
+            "value": _round(value),
+            "low": _round(min(low, value)),
+            "high": _round(max(high, value)),
+            "chance": _round(values.pop("chance")),
+            "controls": {control: _round(one) for control, one in values.items()},
+        }
+    return report
+
+
+def _score_items(
+    benchmark: Benchmark, columns: Columns, examples: Sequence[Example]
+) -> list[ItemScore]:
+    """The items' own values on metrics that are means over items."""
+    rows = []
+    for name, metric in benchmark.metrics.items():
+        if metric.ratio is None:
+            continue
+        numerator, denominator = (columns[column] for column in metric.ratio)
+        for example, above, below in zip(examples, numerator, denominator, strict=True):
+            if below:
+                rows.append(
+                    ItemScore(
+                        benchmark=benchmark.name, metric=name, item=example.id,
+                        group=example.group, value=_round(100 * above / below) or 0.0,
+                    )
+                )  # fmt: skip
+    return rows
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else round(float(value), DECIMALS)

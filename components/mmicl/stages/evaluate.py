@@ -1,0 +1,94 @@
+"""Stage evaluate: benchmarks with controls over the test splits, by the official rules."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from mmicl.benchmarks import BENCHMARKS
+from mmicl.benchmarks.requests import Protocol
+from mmicl.benchmarks.runner import Asker, Result, run_benchmark, write_results
+from mmicl.errors import UserError
+from mmicl.files import read_rows
+from mmicl.mic.templates import load_bank
+from mmicl.records import Example
+from mmicl.stages import StageContext
+
+
+def run(context: StageContext) -> None:
+    """Write reports/scores.json and reports/predictions.
+
+    Raises:
+        UserError: params name an unknown benchmark.
+        DataError: Examples, pictures or weights are missing or do not fit.
+    """
+    config, paths = context.config, context.paths
+    if unknown := sorted(set(config.evaluate.benchmarks) - set(BENCHMARKS)):
+        raise UserError(
+            f"no benchmark is called {unknown[0]}",
+            where="evaluate.benchmarks",
+            remedy=f"there are {', '.join(sorted(BENCHMARKS))}",
+        )
+    os.environ.setdefault("OMP_NUM_THREADS", str(config.launch.threads))
+    import torch
+
+    from mmicl.benchmarks.answering import AnswerCache, model_key
+    from mmicl.images.store import ImageStore
+    from mmicl.model.features import FeatureStore, feature_key
+    from mmicl.model.inference import Predictor
+    from mmicl.model.loading import load_model
+
+    model, processor = load_model(
+        config.model.base, config.model.revision, trained=[paths.pretrained, paths.finetuned]
+    )
+    model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
+    images = ImageStore([paths.images(name) for name in config.datasets])
+    # Always float32: params of the training's feature cache must not change scores.
+    key = feature_key(model, processor, "fp32")
+    features = FeatureStore(paths.cache("features") / key, key, "fp32")
+    predictor = Predictor(
+        model, processor, images, features, batch_size=config.launch.evaluation_batch
+    )
+    bank, results = load_bank(paths.bank), {}
+    with AnswerCache(paths.cache("predictions") / model_key(model, processor)) as cache:
+        known = len(cache)
+        for name, wanted in sorted(config.evaluate.benchmarks.items()):
+            protocol = Protocol(
+                BENCHMARKS[name], bank, config.build.scheme, wanted.shots, config.seed
+            )
+            examples = read_rows(paths.examples(wanted.dataset) / "examples.parquet", Example)
+            results[name] = run_benchmark(
+                protocol,
+                examples,
+                Asker(predictor, cache, config.evaluate.max_new_tokens, _show(name)),
+                limit=wanted.limit,
+                resamples=config.evaluate.bootstrap,
+            )
+            _print_result(name, results[name])
+        context.facts.update(asked=len(cache) - known, answers=_count(results))
+    write_results(paths.scores, paths.predictions, results)
+
+
+def _count(results: dict[str, Result]) -> int:
+    return sum(len(result.answers) for result in results.values())
+
+
+def _show(name: str) -> Callable[[int, int], None]:
+    """Say how far a benchmark is."""
+
+    def show(done: int, number: int) -> None:
+        sys.stdout.write(f"{name}: {done}/{number} requests\n")
+        sys.stdout.flush()
+
+    return show
+
+
+def _print_result(name: str, result: Result) -> None:
+    """The benchmark's first metric beside its controls."""
+    metric, found = next(iter(result.report["metrics"].items()))
+    controls = {"chance": found["chance"], **found["controls"]}
+    beside = ", ".join(f"{key} {value}" for key, value in controls.items())
+    sys.stdout.write(
+        f"{name}: {metric} {found['value']} [{found['low']}, {found['high']}] of "
+        f"{result.report['n']} items; {beside}\n"
+    )
+    sys.stdout.flush()
