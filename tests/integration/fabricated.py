@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -155,25 +156,29 @@ def _write_models(paths: Paths, right: int) -> None:
 
 
 def _write_scores(paths: Paths, right: int, keys: list[str]) -> None:
-    scores = {}
+    """reports/scores.json and reports/predictions in the layout of `mmicl.benchmarks.runner`."""
+    scores, items = {}, []
+    folder = paths.predictions
+    folder.mkdir(parents=True, exist_ok=True)
     for benchmark in ("vqav2", "pope"):
-        rows = [
-            {
-                "id": f"{benchmark}/{index}",
-                "benchmark": benchmark,
-                "item": f"{benchmark}/{index}",
-                "group": f"image-{index // 2}",
-                "images": [keys[index % len(keys)]],
-                "prompt": f"image 0 is <image0>图. Question: what is in picture {index}? Answer:",
-                "target": "yes" if index % 2 else "no",
-                "control": "",
-                "text": ("yes" if index % 2 else "no") if index < right else "cube",
-            }
-            for index in range(ITEMS)
-        ]
-        folder = paths.predictions
-        folder.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(rows).to_parquet(folder / f"{benchmark}.parquet")
+        rows = []
+        for index in range(ITEMS):
+            item, target = f"{benchmark}/test/{index}", "yes" if index % 2 else "no"
+            group = f"image-{index // 2}"
+            question = f"image 0 is <image0>图. Question: what is in picture {index}? Answer:"
+            own = {
+                "id": f"{benchmark}/{item}", "benchmark": benchmark, "item": item, "group": group,
+                "kind": "generate", "images": [keys[index % len(keys)]], "prompt": question,
+                "candidates": [], "target": target, "meta": "{}", "scores": [],
+            }  # fmt: skip
+            rows.append({**own, "control": "", "text": target if index < right else "cube"})
+            rows.append({**own, "control": "blank", "images": ["blank"], "text": "no"})
+            value = 100.0 * (index < right)
+            items.append(
+                {"benchmark": benchmark, "metric": "accuracy", "item": item, "group": group,
+                 "value": value}
+            )  # fmt: skip
+        pq.write_table(pa.Table.from_pylist(rows), folder / f"{benchmark}.parquet")
         value = 100 * right / ITEMS
         scores[benchmark] = {
             "version": "v1",
@@ -185,6 +190,7 @@ def _write_scores(paths: Paths, right: int, keys: list[str]) -> None:
                 },
             },
         }  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(items), folder / "items.parquet")
     write_json(paths.scores, {"benchmarks": scores})
 
 

@@ -98,7 +98,7 @@ def test_pipeline_run_carries_everything(tracked: tuple[Paths, Registered]) -> N
     page = store.artifact(registered.pipeline_run, "samples.html")
     assert page is not None
     text = page.read_text()
-    assert text.count('<article class="right">') == text.count('<article class="wrong">') == 6
+    assert text.count('<article class="high">') == text.count('<article class="low">') == 6
     assert text.count("data:image/jpeg;base64,") == 12
     finetune = store.run(run.data.tags["mmicl.run.finetune"])
     assert finetune.data.tags["mlflow.parentRunId"] == registered.pipeline_run
@@ -165,17 +165,20 @@ def test_champion_yields_only_to_one_that_does_not_lose(paths: Paths) -> None:
         lock(paths)
         return track(paths)
 
-    worse = change(steps=2, right=28)
-    assert (worse.version, worse.aliases) == (2, ("candidate",))
-    assert "70.00 against 75.00 of version 1" in worse.champion
-    failing = change(steps=3, right=20)
-    assert (failing.version, failing.aliases) == (3, ("candidate",))
+    better = change(steps=2, right=ITEMS)
+    assert (better.version, better.aliases) == (2, ("candidate", "champion"))
+    worse = change(steps=3, right=28)
+    assert (worse.version, worse.aliases) == (3, ("candidate",))
+    assert "pope.accuracy -30.00" in worse.champion
+    assert "against version 2, paired" in worse.champion
+    failing = change(steps=4, right=20)
+    assert (failing.version, failing.aliases) == (4, ("candidate",))
     assert "not passed" in failing.champion
-    better = change(steps=4, right=ITEMS)
-    assert (better.version, better.aliases) == (4, ("candidate", "champion"))
-    again = change(steps=2, right=28)
-    assert (again.version, again.aliases) == (2, ())
-    assert trace_model(paths, "mmicl-tiny@champion")["model"]["version"] == 4
+    near = change(steps=5, right=ITEMS - 1)
+    assert (near.version, near.aliases) == (5, ("candidate", "champion"))
+    again = change(steps=3, right=28)
+    assert (again.version, again.aliases) == (3, ())
+    assert trace_model(paths, "mmicl-tiny@champion")["model"]["version"] == 5
 
 
 def test_stage_records_are_not_needed(paths: Paths) -> None:

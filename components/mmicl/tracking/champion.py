@@ -1,7 +1,8 @@
 """Whether a new version becomes the champion: its gates, and a comparison with the present one.
 
 The bar is that of `register.margins`: the metrics named there decide, and each of them must not be
-lost. Where both versions answered the same items of a benchmark, the comparison is paired: the
+lost. Where both versions answered the same questions of a benchmark
+(same items, pictures and right answers), the comparison is paired: the
 mean difference of the items' scores, resampled by group (items that share an image or a puzzle
 stand or fall together), loses when its whole 95 % interval lies below zero. Otherwise the plain
 values are compared, and the lower one loses.
@@ -97,6 +98,8 @@ def _pair(benchmark: str, metric: str, new: Path | None, champion: Path | None) 
     ours, theirs = (_read_items(folder / ITEMS, benchmark, metric) for folder in (new, champion))
     if not ours or set(ours) != set(theirs):
         return None
+    if _read_questions(new, benchmark) != _read_questions(champion, benchmark):
+        return None
     return Pairs(
         groups=[ours[item][0] for item in ours],
         differences=[ours[item][1] - theirs[item][1] for item in ours],
@@ -108,6 +111,15 @@ def _read_items(path: Path, benchmark: str, metric: str) -> dict[str, tuple[str,
     wanted = [("benchmark", "==", benchmark), ("metric", "==", metric)]
     rows = pq.read_table(path, filters=wanted).to_pylist()
     return {row["item"]: (row["group"], row["value"]) for row in rows}
+
+
+def _read_questions(folder: Path, benchmark: str) -> set[tuple[str, tuple[str, ...], str]]:
+    """What was asked: item, pictures by content, right answer. Prompts are a version's own."""
+    columns = ["item", "images", "target"]
+    table = pq.read_table(
+        folder / f"{benchmark}.parquet", filters=[("control", "==", "")], columns=columns
+    )
+    return {(row["item"], tuple(row["images"]), row["target"]) for row in table.to_pylist()}
 
 
 def _resample(pairs: Pairs) -> tuple[float, float, float]:

@@ -1,10 +1,10 @@
-"""A page of answers with their pictures: a few right and a few wrong ones of every benchmark."""
+"""A page of answers with their pictures: a few right and a few wrong items of every benchmark."""
 
 import base64
 import hashlib
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,13 @@ from mmicl.config import Config
 from mmicl.errors import DataError
 from mmicl.images.store import ImageStore
 from mmicl.paths import Paths
+from mmicl.tracking.champion import ITEMS
 
 SHOWN = 3
-"""Right, and as many wrong, answers per benchmark."""
+"""Items that score high, and as many that score low, per benchmark."""
+HALF = 50.0
+"""Points from which an item counts as high: right, where an item is right or wrong."""
+Row = dict[str, Any]
 _SIDE = 128
 """Pixels of a thumbnail's longer side."""
 _STYLE = """
@@ -25,7 +29,7 @@ body { font: 14px/1.4 sans-serif; margin: 2em; max-width: 70em; }
 figure { display: inline-block; margin: 0 .5em .5em 0; text-align: center; }
 figcaption { color: #666; font-size: 12px; }
 article { border-left: 4px solid #c33; margin: 1em 0; padding: .2em 1em; }
-article.right { border-color: #393; }
+article.high { border-color: #393; }
 pre { white-space: pre-wrap; margin: .3em 0; }
 """
 
@@ -33,7 +37,7 @@ pre { white-space: pre-wrap; margin: .3em 0; }
 def draw_samples(paths: Paths, config: Config) -> str:
     """Write the page as HTML that needs no other file.
 
-    Which answers are shown is settled by a hash of their ids: the same predictions give the same
+    Which items are shown is settled by a hash of their ids: the same predictions give the same
     page. A picture that is not on disk (DVC did not restore it) is named instead of shown.
 
     Raises:
@@ -42,7 +46,7 @@ def draw_samples(paths: Paths, config: Config) -> str:
     folders = [paths.images(name) for name in sorted(config.datasets)]
     images = ImageStore(folder for folder in folders if folder.is_dir())
     parts = [
-        _draw_benchmark(name, _read_answers(paths.predictions, name), images)
+        _draw_benchmark(paths.predictions, name, images)
         for name in sorted(config.evaluate.benchmarks)
     ]
     return (
@@ -52,26 +56,38 @@ def draw_samples(paths: Paths, config: Config) -> str:
     )
 
 
-def _draw_benchmark(name: str, answers: Sequence[Mapping[str, Any]], images: ImageStore) -> str:
-    """Some right and some wrong answers of one benchmark."""
-    rights = [answer for answer in answers if answer["right"]]
-    wrongs = [answer for answer in answers if not answer["right"]]
-    chosen = rights[:SHOWN] + wrongs[:SHOWN]
-    title = f"<h2>{html.escape(name)}</h2><p>{len(rights)} of {len(answers)} answers right</p>"
-    return title + "".join(_draw_answer(answer, images) for answer in chosen)
-
-
-def _draw_answer(row: Mapping[str, Any], images: ImageStore) -> str:
-    """One question with its pictures, the answer and what was expected."""
-    figures = "".join(
-        f"<figure>{_draw_picture(reference, images)}<figcaption>image {index}</figcaption></figure>"
-        for index, reference in enumerate(row["images"])
-    )
-    kind = "right" if row["right"] else "wrong"
+def _draw_benchmark(folder: Path, benchmark: str, images: ImageStore) -> str:
+    """Some high and some low scoring items of one benchmark."""
+    metric, values = _read_values(folder / ITEMS, benchmark)
+    order = sorted(values, key=lambda item: hashlib.sha256(item.encode()).digest())
+    high = [item for item in order if values[item] >= HALF]
+    low = [item for item in order if values[item] < HALF]
+    chosen = high[:SHOWN] + low[:SHOWN]
+    answers = _read_answers(folder / f"{benchmark}.parquet", chosen)
+    drawn = (_draw_item(metric, values[item], answers[item], images) for item in chosen)
     return (
-        f'<article class="{kind}">{figures}<pre>{html.escape(row["prompt"])}</pre>'
-        f"<p>answer <b>{html.escape(row['answer'])}</b> ({kind}), "
-        f"expected <b>{html.escape(row['target'])}</b></p></article>"
+        f"<h2>{html.escape(benchmark)}</h2><p>{len(high)} of {len(values)} items score "
+        f"{HALF:.0f} points or more on {html.escape(metric)}.</p>{''.join(drawn)}"
+    )
+
+
+def _draw_item(metric: str, value: float, rows: Sequence[Row], images: ImageStore) -> str:
+    """One item: its pictures, its first prompt, and every answer beside what was expected."""
+    references = dict.fromkeys(reference for row in rows for reference in row["images"])
+    figures = "".join(
+        f"<figure>{_draw_picture(reference, images)}<figcaption>{place}</figcaption></figure>"
+        for place, reference in enumerate(references)
+    )
+    answers = "".join(
+        f"<li>answer <b>{html.escape(row['text'])}</b>, "
+        f"expected <b>{html.escape(row['target'])}</b></li>"
+        for row in rows
+    )
+    more = f"<p>The first of {len(rows)} prompts.</p>" if len(rows) > 1 else ""
+    return (
+        f'<article class="{"high" if value >= HALF else "low"}">{figures}'
+        f"<pre>{html.escape(rows[0]['prompt'])}</pre>{more}<ul>{answers}</ul>"
+        f"<p>{html.escape(metric)} {value:.1f}</p></article>"
     )
 
 
@@ -87,16 +103,28 @@ def _draw_picture(reference: str, images: ImageStore) -> str:
     return f'<img alt="{html.escape(reference[:12])}" src="data:image/jpeg;base64,{data}">'
 
 
-def _read_answers(folder: Path, benchmark: str) -> list[dict[str, Any]]:
-    """The answers of a benchmark in settled random order: images, prompt, answer, target, right."""
-    path = folder / f"{benchmark}.parquet"
+def _read_values(path: Path, benchmark: str) -> tuple[str, dict[str, float]]:
+    """The first metric that is a mean over items, and every item's value on it."""
+    rows = _read(path, [("benchmark", "==", benchmark)], ["metric", "item", "value"])
+    if not rows:
+        raise DataError(f"no item of {benchmark}", where=path, remedy="run the stage evaluate")
+    metric = rows[0]["metric"]
+    return metric, {row["item"]: row["value"] for row in rows if row["metric"] == metric}
+
+
+def _read_answers(path: Path, items: Sequence[str]) -> dict[str, list[Row]]:
+    """Item -> the model's own answers to its requests, in order."""
+    own = [("control", "==", ""), ("item", "in", items)]
+    answers: dict[str, list[Row]] = {item: [] for item in items}
+    for row in _read(path, own, ["item", "images", "prompt", "target", "text"]):
+        answers[row["item"]].append(row)
+    return answers
+
+
+def _read(path: Path, filters: list[tuple[str, str, Any]], columns: list[str]) -> list[Row]:
     try:
-        rows = [row for row in pq.read_table(path).to_pylist() if row["control"] == ""]
-        for row in rows:
-            row["answer"] = row["text"]
-            row["right"] = row["text"].strip().lower() == row["target"].lower()
-        return sorted(rows, key=lambda row: hashlib.sha256(row["id"].encode()).digest())
+        return pq.read_table(path, filters=filters, columns=columns).to_pylist()
     except FileNotFoundError:
         raise DataError("no such file", where=path, remedy="run the stage evaluate") from None
-    except (KeyError, pa.ArrowInvalid) as error:
+    except (pa.ArrowException, KeyError) as error:
         raise DataError(f"not a table of predictions ({error})", where=path) from None

@@ -20,7 +20,7 @@ def entrant(name: str, value: float, folder: Path | None = None, **gate: Any) ->
     )
 
 
-def write_items(folder: Path, values: list[float], groups: int) -> Path:
+def write_items(folder: Path, values: list[float], groups: int, pictures: str = "picture") -> Path:
     folder.mkdir()
     table = {
         "benchmark": ["pope"] * len(values),
@@ -30,6 +30,13 @@ def write_items(folder: Path, values: list[float], groups: int) -> Path:
         "value": values,
     }
     pq.write_table(pa.table(table), folder / ITEMS)
+    answers = {
+        "item": table["item"],
+        "images": [[f"{pictures} {index}"] for index in range(len(values))],
+        "target": ["yes"] * len(values),
+        "control": [""] * len(values),
+    }
+    pq.write_table(pa.table(answers), folder / "pope.parquet")
     return folder
 
 
@@ -80,6 +87,14 @@ def test_pairs_are_resampled_by_group(tmp_path: Path) -> None:
 def test_other_items_are_not_paired(tmp_path: Path) -> None:
     old = write_items(tmp_path / "old", [100.0] * 10, groups=10)
     new = write_items(tmp_path / "new", [100.0] * 9, groups=9)
+    verdict = challenge(entrant("version 2", 60.0, new), entrant("version 1", 70.0, old))
+    assert not verdict.wins
+    assert "paired" not in verdict.why
+
+
+def test_other_pictures_under_the_same_names_are_not_paired(tmp_path: Path) -> None:
+    old = write_items(tmp_path / "old", [100.0] * 10, groups=10)
+    new = write_items(tmp_path / "new", [100.0] * 10, groups=10, pictures="another")
     verdict = challenge(entrant("version 2", 60.0, new), entrant("version 1", 70.0, old))
     assert not verdict.wins
     assert "paired" not in verdict.why
