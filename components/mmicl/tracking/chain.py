@@ -121,9 +121,7 @@ def read_curve(paths: Paths, stage: StageOnDisk) -> Curve:
             continue
         try:
             for row in _read_points(path):
-                values = {
-                    key: float(value) for key, value in row.items() if value not in ("", None)
-                }
+                values = {key: float(value) for key, value in row.items() if value != ""}
                 step = int(values.pop("step"))
                 points.setdefault(step, {}).update(values)
         except (KeyError, ValueError, TypeError) as error:
