@@ -64,6 +64,9 @@ def load_model(
         ) from None
     tokenizer = add_mmicl_tokens(tokenizer)
     _fit_tokens(model, tokenizer, base)
+    for parameter in model.parameters():
+        # Weights mapped from a file lie at odd addresses, and matrix products round by address.
+        parameter.data = parameter.data.clone()
     for folder in trained:
         load_trained(model, folder)
     processor = MmiclProcessor(tokenizer, images, model.config.num_query_tokens)

@@ -1,7 +1,7 @@
 """Doing the next pieces of work while this one is used."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def prefetch(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+def prefetch(function: Callable[[T], R], items: Iterable[T], workers: int) -> Generator[R]:
     """Apply a function in threads, a few items ahead, and yield the results in order.
 
     Args:

@@ -77,6 +77,7 @@ def main() -> int:
         config = load_config(paths.root / "params.yaml")
         micro_batch = config.launch.micro_batch
         train(Job(options.stage, paths, options.run_folder, config, rank, ranks))
+        _leave_ranks()
     except Exception as error:
         if type(error).__name__ != "PeerError":
             write_error(options.run_folder, rank, error, micro_batch)
@@ -102,6 +103,12 @@ def train(job: Job) -> None:
         if job.rank == 0:
             _write_result(job, trainer, tensors, total)
     torch.distributed.barrier()
+
+
+def _leave_ranks() -> None:
+    """End the process group, which torch otherwise complains about."""
+    import torch
+
     torch.distributed.destroy_process_group()
 
 

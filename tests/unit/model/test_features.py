@@ -1,0 +1,138 @@
+"""The feature cache: the same values as the model's, by key, whole or absent."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_model import Tiny
+
+from mmicl.errors import DataError
+from mmicl.images.store import ImageStore
+from mmicl.model import features
+from mmicl.model.features import FeatureStore, compute_features, feature_key
+
+Pictures = tuple[ImageStore, list[str]]
+
+
+@pytest.fixture
+def key(tiny: Tiny) -> str:
+    return feature_key(*tiny, "fp32")
+
+
+def test_cached_features_are_those_of_the_model(
+    tiny: Tiny, pictures: Pictures, key: str, tmp_path: Path
+) -> None:
+    model, processor = tiny
+    images, references = pictures
+    crop = f"{references[0]}@10,5,50,60"
+    store = FeatureStore(tmp_path / "store", key)
+    assert store.ensure([*references, crop, crop, "blank"], images, model, processor) == 42
+    for reference in (references[7], crop, "blank"):
+        pixels = processor.pixels([images.load(reference)])
+        with torch.no_grad():
+            expected = model.get_image_features(pixels).qformer_outputs.last_hidden_state[0]
+        torch.testing.assert_close(store.get(reference), expected, atol=1e-5, rtol=0)
+    assert store.shape == (8, 128)
+    assert FeatureStore(tmp_path / "store", key).get(crop).equal(store.get(crop))
+
+
+def test_values_do_not_depend_on_what_else_was_asked_for(tiny: Tiny, pictures: Pictures) -> None:
+    images, references = pictures
+    alone = next(compute_features(references[33:34], images, *tiny))[0]
+    together = torch.cat(list(compute_features(references, images, *tiny)))[33]
+    assert torch.equal(alone, together)
+
+
+def test_an_interrupted_run_goes_on(
+    tiny: Tiny, pictures: Pictures, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, references = pictures
+    monkeypatch.setattr(features, "SHARD_IMAGES", 32)
+
+    def stop(done: int, number: int) -> None:
+        if done > 32:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        FeatureStore(tmp_path, key).ensure(references, images, *tiny, on_progress=stop)
+    store = FeatureStore(tmp_path, key)
+    assert len(store) == 32
+    assert store.ensure(references, images, *tiny) == 8
+    assert store.ensure(references, images, *tiny) == 0
+
+
+def test_a_shard_without_its_record_does_not_exist(
+    tiny: Tiny, pictures: Pictures, key: str, tmp_path: Path
+) -> None:
+    images, references = pictures
+    FeatureStore(tmp_path, key).ensure(references, images, *tiny)
+    next(tmp_path.glob("features-*.json")).unlink()
+    with pytest.raises(DataError, match="no features of this image"):
+        FeatureStore(tmp_path, key).get(references[0])
+
+
+def test_features_of_other_weights_are_refused(
+    tiny: Tiny, pictures: Pictures, key: str, tmp_path: Path
+) -> None:
+    model, processor = tiny
+    images, references = pictures
+    store = FeatureStore(tmp_path, key)
+    store.ensure(references[:2], images, model, processor)
+    with torch.no_grad():
+        model.query_tokens += 1e-3
+    changed = feature_key(model, processor, "fp32")
+    assert changed != key
+    with pytest.raises(DataError, match="these are features of key"):
+        FeatureStore(tmp_path, changed)
+    with pytest.raises(DataError, match="the model makes features of key"):
+        store.ensure(references, images, model, processor)
+
+
+def test_the_key_follows_preprocessing_and_precision_but_not_the_language_model(
+    tiny: Tiny, key: str
+) -> None:
+    model, processor = tiny
+    with torch.no_grad():
+        model.language_projection.bias += 1
+        model.language_model.shared.weight += 1
+    assert feature_key(model, processor, "fp32") == key
+    assert feature_key(model, processor, "bf16") != key
+    image_processor: Any = processor.image_processor
+    mean = image_processor.image_mean
+    try:
+        image_processor.image_mean = [0.5, 0.5, 0.5]
+        assert feature_key(model, processor, "fp32") != key
+    finally:
+        image_processor.image_mean = mean
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut"])
+def test_damage_is_found(
+    tiny: Tiny, pictures: Pictures, key: str, tmp_path: Path, damage: str
+) -> None:
+    images, references = pictures
+    store = FeatureStore(tmp_path, key)
+    store.ensure(references, images, *tiny)
+    store.verify()
+    shard = next(tmp_path.glob("*.safetensors"))
+    data = bytearray(shard.read_bytes())
+    if damage == "flip":
+        data[-5] ^= 1
+        shard.write_bytes(data)
+        with pytest.raises(DataError, match="the digest is not the recorded one"):
+            FeatureStore(tmp_path, key).verify()
+    else:
+        shard.write_bytes(data[:-5])
+        with pytest.raises(DataError, match="bytes instead of"):
+            FeatureStore(tmp_path, key)
+
+
+def test_half_precision_is_stored_as_such(tiny: Tiny, pictures: Pictures, tmp_path: Path) -> None:
+    images, references = pictures
+    store = FeatureStore(tmp_path, feature_key(*tiny, "bf16"), "bf16")
+    store.ensure(references[:1], images, *tiny)
+    assert store.get(references[0]).dtype == torch.float32
+    record = json.loads(next(tmp_path.glob("features-*.json")).read_text())
+    assert record["bytes"] < 8 * 128 * 4

@@ -1,0 +1,138 @@
+"""Models in and out: trained parts, exports for plain transformers, folders that lack files."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_model import Tiny
+from transformers import AutoTokenizer, Blip2ForConditionalGeneration
+
+from mmicl.errors import DataError, UserError
+from mmicl.model.freeze import select_trainable
+from mmicl.model.loading import export_model, load_model, load_trained, locate_base, save_trained
+from mmicl.model.tiny import build_config, build_model, build_tokenizer, write_backbone
+
+BUILTIN = Path(locate_base("builtin:tiny"))
+
+
+def shift(model: Blip2ForConditionalGeneration, names: list[str]) -> None:
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name in names:
+            parameters[name].add_(0.01)
+
+
+def test_trained_parts_come_back_and_nothing_else_is_stored(tiny: Tiny, tmp_path: Path) -> None:
+    model, _ = tiny
+    names = select_trainable(model, "design")
+    shift(model, names)
+    save_trained(model, tmp_path / "a", names, {"base": "builtin:tiny"})
+    save_trained(model, tmp_path / "b", names, {"base": "builtin:tiny"})
+    for file in ("trained.safetensors", "trained.json"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    assert (tmp_path / "a" / "trained.safetensors").stat().st_size < 1_300_000
+    loaded, _ = load_model("builtin:tiny", trained=[tmp_path / "a"])
+    for name, value in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+
+
+def test_later_parts_lie_over_earlier_ones(tiny: Tiny, tmp_path: Path) -> None:
+    model, _ = tiny
+    first = select_trainable(model, "stage1")
+    shift(model, first)
+    save_trained(model, tmp_path / "one", first)
+    second = select_trainable(model, "paper")
+    shift(model, second)
+    save_trained(model, tmp_path / "two", second)
+    loaded, _ = load_model("builtin:tiny", trained=[tmp_path / "one", tmp_path / "two"])
+    for name, value in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
+
+
+def test_damaged_or_foreign_parts_are_refused(tiny: Tiny, tmp_path: Path) -> None:
+    model, _ = tiny
+    save_trained(model, tmp_path, ["query_tokens"])
+    weights = tmp_path / "trained.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(DataError, match=r"trained.safetensors: the digest is not"):
+        load_trained(model, tmp_path)
+    weights.unlink()
+    with pytest.raises(DataError, match=r"trained.safetensors: no such file"):
+        load_trained(model, tmp_path)
+    other = build_config()
+    other.num_query_tokens = 4
+    save_trained(build_model(other, 0), tmp_path, ["query_tokens"])
+    with pytest.raises(DataError, match=r"query_tokens \(1, 4, 128\) does not fit"):
+        load_trained(model, tmp_path)
+
+
+def test_an_export_loads_without_this_project_and_gives_the_same_logits(
+    tiny: Tiny, pictures, tmp_path: Path
+) -> None:
+    model, processor = tiny
+    shift(model, select_trainable(model, "all"))
+    model.eval()
+    images, references = pictures
+    prompt = "image 0 is <image0>图. What is this? Answer:"
+    batch = processor([[images.load(references[0])]], [prompt])
+    labels = processor.encode_targets(["a red circle"]).labels
+    export_model(model, processor, tmp_path / "export")
+    plain = Blip2ForConditionalGeneration.from_pretrained(tmp_path / "export").eval()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "export")
+    ids = tokenizer(prompt.replace("图", "图" * plain.config.num_query_tokens), return_tensors="pt")
+    assert torch.equal(ids.input_ids, batch["input_ids"])
+    with torch.no_grad():
+        expected = model(**batch, labels=labels).logits
+        found = plain(pixel_values=batch["pixel_values"], **ids, labels=labels).logits
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [
+        ("config.json", "lacks config.json"),
+        ("model.safetensors", "lacks weights"),
+        ("tokenizer.json", "lacks a tokenizer"),
+        ("preprocessor_config.json", "lacks preprocessor_config.json"),
+    ],
+)
+def test_a_folder_that_lacks_a_file_is_refused(tmp_path: Path, lost: str, message: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(BUILTIN, folder)
+    (folder / lost).unlink()
+    with pytest.raises(UserError, match=message):
+        load_model(str(folder))
+
+
+def test_damaged_weights_are_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(BUILTIN, folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match="cannot be loaded") as caught:
+        load_model(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("base", ["builtin:huge", "/no/such/folder", "./none"])
+def test_a_base_that_does_not_exist_is_refused(base: str) -> None:
+    with pytest.raises(UserError, match="no such"):
+        load_model(base)
+
+
+def test_the_backbone_folder_is_reproducible_and_small(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer(["a red circle", "a blue square"])
+    for name in ("a", "b"):
+        write_backbone(tmp_path / name, build_model(build_config(), 3), tokenizer)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+    assert sum(path.stat().st_size for path in BUILTIN.iterdir()) < 6_000_000
+    shipped = (BUILTIN / "config.json").read_text()
+    assert shipped == (tmp_path / "a" / "config.json").read_text()
+
+
+def test_random_queries_differ(tmp_path: Path) -> None:
+    queries = build_model(build_config(), 0).query_tokens[0]
+    assert len({tuple(row.tolist()) for row in queries}) == len(queries)

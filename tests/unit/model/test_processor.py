@@ -1,0 +1,63 @@
+"""Prompts and images into tensors: counts, order, padding, nothing cut unseen."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_model import Tiny
+
+from mmicl.errors import DataError
+from mmicl.model.processor import IGNORED
+from mmicl.model.tiny import QUERIES
+
+RED, BLUE = Image.new("RGB", (64, 64), "red"), Image.new("RGB", (32, 90), "blue")
+
+
+def test_each_placeholder_becomes_one_token_per_query(tiny: Tiny) -> None:
+    _, processor = tiny
+    batch = processor([[RED, BLUE], [RED], []], ["<image0>图<image1>图 which?", "图 what?", "who?"])
+    count = (batch["input_ids"] == processor.placeholder_id).sum(dim=1)
+    assert count.tolist() == [2 * QUERIES, QUERIES, 0]
+    assert batch["pixel_values"].shape == (3, 3, 64, 64)
+    assert batch["attention_mask"].sum(dim=1).tolist() == [
+        int((row != processor.pad_id).sum()) for row in batch["input_ids"]
+    ]
+
+
+def test_images_keep_the_order_of_their_placeholders(tiny: Tiny) -> None:
+    _, processor = tiny
+    pixels = processor([[RED, BLUE], [BLUE]], ["图 图", "图"])["pixel_values"]
+    assert torch.equal(
+        pixels, torch.cat([processor.pixels([image]) for image in (RED, BLUE, BLUE)])
+    )
+
+
+def test_pixels_are_resized_and_normalised_by_the_models_mean_and_deviation(tiny: Tiny) -> None:
+    _, processor = tiny
+    pixels = processor.pixels([RED])[0].mean(dim=(1, 2)).numpy()
+    mean = np.array([0.48145466, 0.4578275, 0.40821073])  # CLIP's, as BLIP-2 uses them
+    deviation = np.array([0.26862954, 0.26130258, 0.27577711])
+    assert pixels == pytest.approx((np.array([1.0, 0.0, 0.0]) - mean) / deviation, abs=1e-5)
+
+
+@pytest.mark.parametrize("images", [[], [RED, BLUE]])
+def test_a_count_that_does_not_fit_names_the_sample(tiny: Tiny, images: list[Image.Image]) -> None:
+    _, processor = tiny
+    with pytest.raises(DataError, match=rf"vqa/7: the prompt has 1 .* for {len(images)} images"):
+        processor([[RED], images], ["图 a", "图 b"], names=["vqa/6", "vqa/7"])
+
+
+def test_long_targets_are_counted_and_do_not_learn_to_stop(tiny: Tiny) -> None:
+    _, processor = tiny
+    end = processor.tokenizer.eos_token_id
+    targets = processor.encode_targets(["red", "a red circle above a blue square"], max_tokens=4)
+    assert targets.truncated == 1
+    assert targets.labels.shape == (2, 4)
+    assert targets.labels[0].tolist()[1:] == [end, IGNORED, IGNORED]
+    assert end not in targets.labels[1].tolist()
+
+
+def test_a_prompt_is_never_cut(tiny: Tiny) -> None:
+    _, processor = tiny
+    (ids,) = processor.encode(["red " * 3000], [0])
+    assert len(ids) >= 3001

@@ -1,0 +1,68 @@
+"""The curve to the last digit, rates over seconds, lines a person can read."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from mmicl.errors import DataError
+from mmicl.train.batches import StepBatch
+from mmicl.train.meters import CurveRow, Progress, Throughput, read_curve, write_curve
+
+ROWS = [CurveRow(1, 1 / 3, 1e-3, 2.5, 0.0), CurveRow(2, 0.1 + 0.2, 2e-3, 1e-17, 0.125)]
+
+
+def test_a_curve_comes_back_to_the_last_digit(tmp_path: Path) -> None:
+    write_curve(tmp_path / "curve.csv", ROWS)
+    assert read_curve(tmp_path / "curve.csv") == ROWS
+    first = (tmp_path / "curve.csv").read_text().splitlines()[0]
+    assert first == "step,loss,learning_rate,grad_norm,padding_share"
+
+
+@pytest.mark.parametrize("text", ["step,loss\n1,x\n", "a,b\n1,2\n"])
+def test_what_is_no_curve_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "curve.csv").write_text(text)
+    with pytest.raises(DataError, match=r"curve.csv: not a curve"):
+        read_curve(tmp_path / "curve.csv")
+
+
+def test_rates_are_counts_over_seconds_since_the_last_report() -> None:
+    batch = StepBatch([], 32, 64, 1000, 100, 0.0, 0)
+    meter = Throughput(since=time.monotonic() - 2.0)
+    meter.add(batch, waited=0.5)
+    meter.add(batch, waited=0.5)
+    rates = meter.report()
+    assert rates["samples_per_second"] == pytest.approx(32, rel=0.05)
+    assert rates["images_per_second"] == pytest.approx(64, rel=0.05)
+    assert rates["tokens_per_second"] == pytest.approx(1000, rel=0.05)
+    assert rates["data_wait_share"] == pytest.approx(0.5, rel=0.05)
+    assert rates["peak_memory_mib"] > 10
+    assert meter.report()["samples_per_second"] == 0
+
+
+def test_lines_say_step_loss_rate_and_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("mmicl.train.meters.time.monotonic", lambda: clock[0])
+    progress = Progress("finetune", 100, speaking=True)
+    for step in range(1, 13):
+        clock[0] += 1.0
+        progress.step(CurveRow(step, 2.5, 1e-3, 1.0, 0.0), samples=32)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        "finetune: step 5/100, loss 2.5000, 32.0 samples/s, 1m35s left",
+        "finetune: step 10/100, loss 2.5000, 32.0 samples/s, 1m30s left",
+    ]
+
+
+def test_the_last_step_is_always_said_and_other_ranks_are_silent(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for speaking in (True, False):
+        progress = Progress("pretrain", 2, speaking)
+        for row in ROWS:
+            progress.step(row, samples=1)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.match(r"pretrain: step 2/2, loss 0\.3000, .*0s left", line)

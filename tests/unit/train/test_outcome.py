@@ -1,0 +1,58 @@
+"""An error of a rank reaches the stage as what it is."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmicl.errors import DataError, MmiclError, ResourceError, TransientError, UserError
+from mmicl.train.outcome import clear_errors, raise_error, write_error
+
+LOG = Path("ranks.log")
+
+
+@pytest.mark.parametrize("kind", [UserError, DataError, ResourceError, TransientError])
+def test_a_foreseen_error_keeps_kind_and_line(tmp_path: Path, kind: type[MmiclError]) -> None:
+    write_error(tmp_path, 1, kind("broken", where="a.json", remedy="mend it"), 16)
+    with pytest.raises(kind, match=r"^a.json: broken; mend it$"):
+        raise_error(tmp_path, "pretrain", 1, LOG)
+
+
+def test_what_a_rank_foresaw_counts_more_than_what_followed_from_it(tmp_path: Path) -> None:
+    write_error(tmp_path, 0, RuntimeError("connection closed by peer"), 16)
+    write_error(tmp_path, 1, DataError("a hole", where="vqa/7"), 16)
+    with pytest.raises(DataError, match="vqa/7"):
+        raise_error(tmp_path, "pretrain", 1, LOG)
+
+
+def test_a_bug_shows_its_traceback(tmp_path: Path) -> None:
+    try:
+        {}["lost"]
+    except KeyError as error:
+        write_error(tmp_path, 0, error, 16)
+    with pytest.raises(RuntimeError, match=r"(?s)KeyError: 'lost'; see ranks.log.*Traceback"):
+        raise_error(tmp_path, "pretrain", 1, LOG)
+
+
+def test_out_of_memory_names_the_parameter_to_lower(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**56)  # the real thing: more than any machine has
+    write_error(tmp_path, 0, caught.value, 16)
+    assert json.loads((tmp_path / "errors" / "rank_0.json").read_text())["kind"] == "memory"
+    with pytest.raises(
+        ResourceError, match=r"out of memory: .*lower launch.micro_batch \(now 16\)"
+    ):
+        raise_error(tmp_path, "pretrain", 1, LOG)
+
+
+def test_a_process_that_died_without_a_word_was_killed(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="finetune: a training process was killed"):
+        raise_error(tmp_path, "finetune", 1, LOG)
+
+
+def test_errors_of_an_earlier_run_are_forgotten(tmp_path: Path) -> None:
+    write_error(tmp_path, 0, DataError("old"), 16)
+    clear_errors(tmp_path)
+    with pytest.raises(ResourceError):
+        raise_error(tmp_path, "finetune", 1, LOG)
