@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mmicl.benchmarks.official.reading import read_table
 from mmicl.benchmarks.score import score_files
 
 pytestmark = pytest.mark.oracle
@@ -32,20 +33,12 @@ def test_a_folder_of_answers_is_scored_by_setting(shared_data: Path) -> None:
     }
 
 
-def test_references_may_be_a_json_array(shared_data: Path) -> None:
+def test_references_may_be_a_json_array(shared_data: Path, tmp_path: Path) -> None:
     """The A-OKVQA questions come as one array, COCO's as JSON Lines."""
     questions = shared_data / "coco_photos" / "qa" / "aokvqa_pope_seem_random.json"
-    scored = score_files("pope", questions_as_answers(questions), questions)
+    labels = [record.value["label"] for record in read_table(questions)]
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text("\n".join(json.dumps({"answer": label}) for label in labels))
+    scored = score_files("pope", answers, questions)
+    assert scored["n"] == len(labels)
     assert scored["metrics"]["accuracy"] == 1.0
-
-
-def questions_as_answers(questions: Path) -> Path:
-    """The right answers as an answer file in the temporary folder of the test run."""
-    import tempfile
-
-    from mmicl.benchmarks.official.reading import read_table
-
-    path = Path(tempfile.mkdtemp()) / "answers.jsonl"
-    lines = (json.dumps({"answer": record.value["label"]}) for record in read_table(questions))
-    path.write_text("\n".join(lines))
-    return path

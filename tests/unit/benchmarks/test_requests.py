@@ -1,0 +1,133 @@
+"""Which Examples are asked, how, and what the picture controls change."""
+
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from benchmark_examples import example
+
+from mmicl.augment.bank import shipped_bank
+from mmicl.benchmarks import BENCHMARKS
+from mmicl.benchmarks.requests import (
+    Protocol,
+    blank_pictures,
+    choose_examples,
+    shuffle_pictures,
+    write_requests,
+)
+from mmicl.errors import DataError, UserError
+from mmicl.mic.exemplars import ExemplarPool
+from mmicl.mic.scheme import FULL_SCHEME
+from mmicl.records import BLANK_IMAGE, Example
+
+
+def protocol(name: str, shots: int = 0) -> Protocol:
+    return Protocol(BENCHMARKS[name], shipped_bank(), FULL_SCHEME, shots, seed=7)
+
+
+def questions(count: int, group: int = 1, **changes: object) -> list[Example]:
+    return [example("pope", n, group=f"g{n // group}", **changes) for n in range(count)]
+
+
+def test_the_limit_takes_whole_groups() -> None:
+    rows = questions(40, group=4)
+    chosen = choose_examples(rows, BENCHMARKS["pope"], FULL_SCHEME, 14, seed=1).examples
+    assert set(Counter(row.group for row in chosen).values()) == {4}
+    assert len(chosen) == 12
+
+
+def test_a_larger_limit_keeps_the_smaller_ones_choice() -> None:
+    rows = questions(40)
+    chosen = [
+        {row.id for row in choose_examples(rows, BENCHMARKS["pope"], FULL_SCHEME, n, 1).examples}
+        for n in (5, 10, 40)
+    ]
+    assert all(small < large for small, large in pairwise(chosen))
+    again = choose_examples(rows[::-1], BENCHMARKS["pope"], FULL_SCHEME, 5, 1).examples
+    assert {row.id for row in again} == chosen[0]
+
+
+def test_what_cannot_be_asked_is_excluded_and_counted() -> None:
+    rows = [*questions(3), example("pope", 9, question="see <image:4>?")]
+    chosen = choose_examples(rows, BENCHMARKS["pope"], FULL_SCHEME, 9, 1)
+    assert chosen.excluded == {"reference to an image that is not there": 1}
+    assert len(chosen.examples) == 3
+
+
+def test_limits_and_datasets_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(UserError, match=r"limit 3 is smaller than every group.*set limit to 4"):
+        choose_examples(questions(8, group=4), BENCHMARKS["pope"], FULL_SCHEME, 3, 1)
+    with pytest.raises(DataError, match="no Example of the test split"):
+        choose_examples(questions(8, split="train"), BENCHMARKS["pope"], FULL_SCHEME, 3, 1)
+    with pytest.raises(DataError, match="task pope, but nlvr2 asks nlvr"):
+        choose_examples(questions(8), BENCHMARKS["nlvr2"], FULL_SCHEME, 3, 1)
+
+
+def test_all_questions_of_an_item_share_their_template() -> None:
+    rows = [example("winoground", n) for n in range(6)]
+    for _, requests in write_requests(protocol("winoground"), rows, ExemplarPool(())):
+        assert len(requests) == 4
+        assert len({request.meta for request in requests}) == 1
+        assert all(request.candidates == ("yes", "no") for request in requests)
+
+
+def test_exemplars_come_from_the_training_split_alone() -> None:
+    train = [example("vqa", n, split="train", id=f"vqa/train/{n}", group=f"t{n}",
+                     images=(f"train-{n}",)) for n in range(9)]  # fmt: skip
+    tests = [example("vqa", n) for n in range(5)]
+    pool = ExemplarPool([*train, *tests])
+    for row, (request,) in write_requests(protocol("vqav2", shots=2), tests, pool):
+        assert len(request.images) == 3
+        assert request.images[-1] == row.images[0]
+        assert all(name.startswith("train-") for name in request.images[:2])
+
+
+@pytest.mark.parametrize(("name", "task"), [("pope", "pope"), ("raven", "raven")])
+def test_shots_without_exemplars_are_refused(name: str, task: str) -> None:
+    with pytest.raises(UserError, match=r"evaluate\.benchmarks\.\w+: 2 shots"):
+        write_requests(protocol(name, shots=2), [example(task)], ExemplarPool(()))
+
+
+def test_blanking_changes_pictures_and_nothing_else() -> None:
+    asked = write_requests(protocol("nlvr2"), [example("nlvr", n) for n in range(4)], _none())
+    for (_, before), (_, after) in zip(asked, blank_pictures(asked), strict=True):
+        for one, other in zip(before, after, strict=True):
+            assert other.images == (BLANK_IMAGE, BLANK_IMAGE)
+            assert other.model_copy(update={"images": one.images}) == one
+
+
+def test_shuffling_permutes_pictures_between_groups_and_changes_nothing_else() -> None:
+    rows = questions(30, group=3)
+    dealt = shuffle_pictures(rows, seed=5)
+    assert sorted(dealt.values()) == sorted(row.images for row in rows)
+    home = {row.images: row.group for row in rows}
+    assert all(home[dealt[row.id]] != row.group for row in rows)
+    before = write_requests(protocol("pope"), rows, _none())
+    after = write_requests(protocol("pope"), rows, _none(), dealt)
+    for (row, (one,)), (_, (other,)) in zip(before, after, strict=True):
+        assert other.images == dealt[row.id]
+        assert other.model_copy(update={"images": one.images}) == one
+
+
+def test_pictures_are_dealt_among_items_with_as_many() -> None:
+    rows = [
+        example("vcr", n, images=tuple(f"{n}-{k}" for k in range(1 + n % 3))) for n in range(12)
+    ]
+    dealt = shuffle_pictures(rows, seed=5)
+    for row in rows:
+        assert len(dealt[row.id]) == len(row.images)
+        assert dealt[row.id] != row.images
+    assert shuffle_pictures(rows[:1], seed=5) == {rows[0].id: rows[0].images}
+
+
+def test_a_shuffled_items_four_questions_show_the_same_pictures() -> None:
+    rows = [example("winoground", n) for n in range(5)]
+    dealt = shuffle_pictures(rows, seed=5)
+    for row, requests in write_requests(protocol("winoground"), rows, _none(), dealt):
+        assert {tuple(sorted(request.images)) for request in requests} == {
+            tuple(sorted(dealt[row.id]))
+        }
+
+
+def _none() -> ExemplarPool:
+    return ExemplarPool(())

@@ -1,0 +1,205 @@
+"""The runner with the real miniature over a small world: controls, cache, batches, bytes."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from mmicl.augment.bank import shipped_bank
+from mmicl.benchmarks import BENCHMARKS
+from mmicl.benchmarks.answering import AnswerCache, model_key, request_key
+from mmicl.benchmarks.requests import Protocol
+from mmicl.benchmarks.runner import Asker, Result, run_benchmark, write_results
+from mmicl.errors import DataError
+from mmicl.files import read_rows
+from mmicl.images.store import ImageStore
+from mmicl.mic.scheme import FULL_SCHEME
+from mmicl.model.features import FeatureStore, feature_key
+from mmicl.model.inference import Predictor
+from mmicl.model.loading import load_model
+from mmicl.records import Example
+from mmicl.sources import EXAMPLES, READERS, ingest_dataset
+from mmicl.world import generate
+
+DATASETS = {"coco": "coco_caption", "pope": "pope", "vqav2": "vqav2", "winoground": "winoground"}
+LIMIT = 36
+
+
+class CountingPredictor(Predictor):
+    """A Predictor that knows how many prompts it was given."""
+
+    asked = 0
+
+    def generate(
+        self, prompts: Sequence[str], images: Sequence[Sequence[str]], max_new_tokens: int
+    ) -> list[str]:
+        self.asked += len(prompts)
+        return super().generate(prompts, images, max_new_tokens)
+
+    def score(
+        self,
+        prompts: Sequence[str],
+        images: Sequence[Sequence[str]],
+        candidates: Sequence[Sequence[str]],
+    ) -> list[list[float]]:
+        self.asked += len(prompts)
+        return super().score(prompts, images, candidates)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A small world, and the miniature that looks at it."""
+
+    examples: dict[str, list[Example]]
+    predictor: CountingPredictor
+    key: str
+
+    def run(self, dataset: str, cache: Path, batch_size: int = 16) -> Result:
+        self.predictor.batch_size = batch_size
+        name = DATASETS[dataset]
+        protocol = Protocol(BENCHMARKS[name], shipped_bank(), FULL_SCHEME, shots=0, seed=3)
+        with AnswerCache(cache) as answers:
+            asker = Asker(self.predictor, answers, max_new_tokens=8)
+            return run_benchmark(
+                protocol, self.examples[dataset], asker, limit=LIMIT, resamples=200
+            )
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    root = tmp_path_factory.mktemp("world")
+    examples, stores = {}, []
+    for name, reader in DATASETS.items():
+        generate(name, {"n": 12, "seed": 5}, root / "raw" / name)
+        stores.append(root / "images" / name)
+        ingest_dataset(
+            READERS[reader], root / "raw" / name, root / "examples" / name, stores[-1],
+            name=name, max_quarantined=0, resplit=None, quarantine=root / "quarantine",
+        )  # fmt: skip
+        examples[name] = read_rows(root / "examples" / name / EXAMPLES, Example)
+    model, processor = load_model("builtin:tiny")
+    key = feature_key(model, processor, "fp32")
+    features = FeatureStore(root / "features", key)
+    predictor = CountingPredictor(model, processor, ImageStore(stores), features)
+    return Bench(examples, predictor, model_key(model, processor))
+
+
+@pytest.mark.parametrize("dataset", sorted(DATASETS))
+def test_a_second_run_asks_nothing_and_says_the_same(
+    bench: Bench, dataset: str, tmp_path: Path
+) -> None:
+    bench.predictor.asked = 0
+    first = bench.run(dataset, tmp_path)
+    assert bench.predictor.asked > 0
+    bench.predictor.asked = 0
+    second = bench.run(dataset, tmp_path)
+    assert bench.predictor.asked == 0
+    assert second == first
+
+
+@pytest.mark.parametrize("dataset", sorted(DATASETS))
+def test_answers_do_not_depend_on_the_batch(bench: Bench, dataset: str, tmp_path: Path) -> None:
+    alone = bench.run(dataset, tmp_path / "1", batch_size=1)
+    together = bench.run(dataset, tmp_path / "16", batch_size=16)
+    for one, other in zip(alone.answers, together.answers, strict=True):
+        assert one.text == other.text
+        assert one.scores == pytest.approx(other.scores, abs=2e-4)
+
+
+@pytest.mark.parametrize("dataset", sorted(DATASETS))
+def test_the_report_holds_every_control_and_an_interval(
+    bench: Bench, dataset: str, tmp_path: Path
+) -> None:
+    result = bench.run(dataset, tmp_path)
+    assert result.report["n"] <= LIMIT
+    assert result.report["metrics"]
+    for name, found in result.report["metrics"].items():
+        assert found["low"] <= found["value"] <= found["high"], name
+        assert set(found["controls"]) == {"majority", "blank", "shuffled"}
+        assert all(not math.isnan(value) for value in found["controls"].values())
+    controls = {row.control for row in result.answers}
+    assert controls == {"", "blank", "shuffled", "majority"}
+    assert {row.images for row in result.answers if row.control == "blank"} <= {
+        ("blank",) * count for count in (1, 2)
+    }
+
+
+def test_blanked_requests_that_ask_the_same_are_asked_once(bench: Bench, tmp_path: Path) -> None:
+    bench.predictor.asked = 0
+    result = bench.run("pope", tmp_path)
+    distinct = {(row.prompt, row.images) for row in result.answers if row.control != "majority"}
+    assert bench.predictor.asked == len(distinct) < len(result.answers)
+
+
+def test_equal_inputs_give_equal_bytes(bench: Bench, tmp_path: Path) -> None:
+    written = []
+    for run in ("one", "two"):
+        results = {"pope": bench.run("pope", tmp_path / run / "cache")}
+        scores, predictions = tmp_path / run / "scores.json", tmp_path / run / "predictions"
+        write_results(scores, predictions, results)
+        files = [scores, *sorted(predictions.iterdir())]
+        written.append({path.name: path.read_bytes() for path in files})
+    assert written[0] == written[1]
+    assert set(written[0]) == {"scores.json", "pope.parquet", "items.parquet"}
+
+
+def test_item_values_average_to_the_metric(bench: Bench, tmp_path: Path) -> None:
+    result = bench.run("winoground", tmp_path / "cache")
+    write_results(tmp_path / "scores.json", tmp_path / "predictions", {"winoground": result})
+    rows = pq.read_table(tmp_path / "predictions" / "items.parquet").to_pylist()
+    report = json.loads((tmp_path / "scores.json").read_text())["benchmarks"]["winoground"]
+    for metric, found in report["metrics"].items():
+        values = [row["value"] for row in rows if row["metric"] == metric]
+        assert len(values) == report["n"]
+        assert sum(values) / len(values) == pytest.approx(found["value"], abs=1e-3)
+
+
+def test_a_run_goes_on_from_the_answers_that_a_kill_left(bench: Bench, tmp_path: Path) -> None:
+    whole = bench.run("pope", tmp_path / "whole")
+    (path,) = (tmp_path / "whole").glob("*.jsonl")
+    lines = path.read_bytes().splitlines(keepends=True)
+    torn = tmp_path / "torn"
+    torn.mkdir()
+    (torn / path.name).write_bytes(b"".join(lines[:10]) + lines[10][:20])
+    bench.predictor.asked = 0
+    assert bench.run("pope", torn) == whole
+    assert bench.predictor.asked == len(lines) - 10
+    bench.predictor.asked = 0
+    assert bench.run("pope", torn) == whole
+    assert bench.predictor.asked == 0
+
+
+def test_a_damaged_answer_is_named(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "1.jsonl").write_text('{"key": "a"}\n')
+    with pytest.raises(DataError, match=r"1\.jsonl, line 1: not a kept answer.*remove the file"):
+        bench.run("pope", tmp_path)
+
+
+def test_keys_tell_requests_and_models_apart(bench: Bench, tmp_path: Path) -> None:
+    result = bench.run("vqav2", tmp_path)
+    row = result.answers[0]
+    assert request_key(row, 8) != request_key(row, 9)
+    assert request_key(row, 8) != request_key(row.model_copy(update={"images": ("blank",)}), 8)
+    assert request_key(row, 8) == request_key(row.model_copy(update={"id": "other"}), 8)
+    model = bench.predictor.model
+    weight = model.language_projection.weight
+    before = weight.data.clone()
+    weight.data[0, 0] += 1e-3
+    try:
+        assert model_key(model, bench.predictor.processor) != bench.key
+    finally:
+        weight.data.copy_(before)
+    assert model_key(model, bench.predictor.processor) == bench.key
+
+
+def test_without_a_feature_store_the_answers_are_the_same(bench: Bench, tmp_path: Path) -> None:
+    one = bench.run("winoground", tmp_path / "with")
+    bare = CountingPredictor(
+        bench.predictor.model, bench.predictor.processor, bench.predictor.images, None
+    )
+    other = replace(bench, predictor=bare).run("winoground", tmp_path / "without")
+    assert other.report == one.report
