@@ -70,6 +70,8 @@ class Trainer:
     curve: list[CurveRow] = field(default_factory=list)
     validation_losses: dict[int, float] = field(default_factory=dict)
     truncated: int = 0
+    started_from: int = 0
+    """Steps that an earlier try had done."""
 
     @property
     def rank(self) -> int:
@@ -91,7 +93,7 @@ class Trainer:
             DataError: The loss is not finite (names the samples), or a sample cannot be used.
             PeerError: Another rank met the samples whose loss is not finite.
         """
-        start = self._resume()
+        self.started_from = start = self._resume()
         meter = Throughput()
         every = max(1, self.training.steps // METRIC_POINTS)
         steps = range(start, self.training.steps)

@@ -98,7 +98,7 @@ def train(job: Job) -> None:
     progress = Progress(job.stage, job.training.steps, speaking=job.rank == 0)
     with _open_tracker(job, progress.say) as tracker:
         log = tracker.log if tracker is not None else _log_nothing
-        trainer, total = _prepare(job, progress, log)
+        trainer, total = prepare_trainer(job, progress, log)
         tensors = trainer.run()
         if job.rank == 0:
             _write_result(job, trainer, tensors, total)
@@ -112,7 +112,7 @@ def _leave_ranks() -> None:
     torch.distributed.destroy_process_group()
 
 
-def _prepare(
+def prepare_trainer(
     job: Job, progress: "Progress", log: "Callable[[dict[str, float], int], None]"
 ) -> "tuple[Trainer, int]":
     """Load model and tables, start the engine; returns the trainer and the model's weights."""

@@ -1,0 +1,133 @@
+"""Both stages through torchrun: outs, kills, ranks, and errors that reach the stage."""
+
+import os
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from training_workspace import make_workspace, read_config
+
+from mmicl.errors import DataError, ResourceError
+from mmicl.files import hash_file, read_json
+from mmicl.launch.local import launch_training
+from mmicl.paths import Paths
+from mmicl.stages import StageContext, features, finetune, pretrain
+from mmicl.train.meters import read_curve
+from mmicl.train.stage import run_training
+
+
+def train(paths: Paths, run: str, stage: str = "pretrain") -> Path:
+    """Train a stage in a run folder of its own; returns the out."""
+    out = paths.root / run
+    launch = read_config(paths).launch
+    run_training(stage, paths, paths.run(stage, run), out, launch, launch_training)
+    return out
+
+
+def kill_rank(run_folder: Path, after: str) -> threading.Thread:
+    """Kill -9 the rank below this process as soon as a checkpoint of that name is there."""
+
+    def work() -> None:
+        for _ in range(1200):
+            if (run_folder / after).exists():
+                break
+            time.sleep(0.05)
+        for process in psutil.Process().children(recursive=True):
+            command = process.cmdline()
+            if "mmicl.train.worker" in command and "torch.distributed.run" not in command:
+                os.kill(process.pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def ranks_alive() -> list[int]:
+    return [
+        process.pid
+        for process in psutil.Process().children(recursive=True)
+        if process.is_running() and "mmicl.train.worker" in process.cmdline()
+    ]
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # With dropout: without the restored state of the random numbers the weights would differ.
+    paths = make_workspace(tmp_path, dropout=0.1, checkpoint_every=4)
+    read_config(paths, pretrain={"steps": 60})
+    whole = train(paths, "whole")
+    folder = paths.run("pretrain", "cut")
+    killer = kill_rank(folder, "step_4")
+    with pytest.raises(ResourceError, match="a training process was killed"):
+        train(paths, "cut")
+    killer.join()
+    assert not (paths.root / "cut").exists()
+    assert ranks_alive() == []
+    reached = max(int(path.name[5:]) for path in folder.glob("step_*"))
+    assert reached < 60
+    capsys.readouterr()
+    cut = train(paths, "cut")
+    assert f"going on from step {reached}" in capsys.readouterr().out
+    for name in ("trained.safetensors", "trained.json", "curve.csv"):
+        assert hash_file(cut / name) == hash_file(whole / name), name
+
+
+@pytest.mark.slow
+def test_two_ranks_see_what_one_sees(tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path, zero_stage=2, pictures=22)
+    read_config(paths, pretrain={"steps": 5})
+    one = read_curve(train(paths, "one") / "curve.csv")
+    read_config(paths, launch={"processes": 2, "threads": 2, "micro_batch": 2})
+    two = read_curve(train(paths, "two") / "curve.csv")
+    assert len(one) == len(two) == 5
+    for alone, together in zip(one, two, strict=True):
+        assert together.loss == pytest.approx(alone.loss, rel=1e-5)
+        assert together.grad_norm == pytest.approx(alone.grad_norm, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_both_stages_write_their_outs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = make_workspace(tmp_path)
+    config = read_config(paths, finetune={"steps": 4, "trainable_attention": "paper"})
+    facts = {}
+    for stage in (pretrain, features, finetune):
+        name = stage.__name__.rpartition(".")[2]
+        context = StageContext(name, None, config, paths, "0" * 40)
+        stage.run(context)
+        facts[name] = context.facts
+    manifest = read_json(paths.features)
+    assert manifest["number"] == facts["features"]["images"] == 24
+    assert manifest["shape"] == [8, 128]
+    record = read_json(paths.finetuned / "trained.json")
+    assert record["recipe"] == "paper"
+    assert set(record["validation_loss"]) == {"2", "4"}
+    assert all(re.search(r"projection|Attention\.[qv]", name) for name in record["names"])
+    for name in ("pretrain", "finetune"):
+        curve = read_curve(paths.curve(name))
+        assert [row.step for row in curve] == list(range(1, len(curve) + 1))
+        assert "0s left" in capsys.readouterr().out or name == "finetune"
+    assert str(tmp_path) not in (paths.finetuned / "curve.csv").read_text()
+    # A finished run gives its outs again without training.
+    before = hash_file(paths.finetuned / "trained.safetensors")
+    (paths.finetuned / "trained.safetensors").unlink()
+    started = time.monotonic()
+    finetune.run(StageContext("finetune", None, config, paths, "0" * 40))
+    assert time.monotonic() - started < 2
+    assert hash_file(paths.finetuned / "trained.safetensors") == before
+
+
+@pytest.mark.slow
+def test_a_rank_error_reaches_the_stage(tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path)
+    (paths.mic / "pretrain.parquet").unlink()
+    with pytest.raises(DataError, match=r"pretrain.parquet: no such file"):
+        train(paths, "broken")
+    assert not (paths.root / "broken").exists()
