@@ -2,14 +2,18 @@
 
 import contextlib
 import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 
-from mmicl.errors import DataError, UserError
+from mmicl.errors import DataError, MmiclError, UserError
 from mmicl.files import hash_json
 from mmicl.paths import Paths
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
 
 _RESULTS = ("dvc.lock", "reports/")
 """Tracked files that runs change: results, not dirt."""
@@ -32,23 +36,44 @@ def fingerprint(paths: Paths, stage: str) -> str:
         UserError: No such stage, or the folder is no DVC or git repository.
         DataError: A dependency does not exist.
     """
-    from dvc.dependency import ParamsDependency
-    from dvc.dependency.base import DependencyDoesNotExistError
-    from dvc.dependency.param import MissingParamsError
+    found = fingerprints(paths, [stage])[stage]
+    if isinstance(found, MmiclError):
+        raise found
+    return found
+
+
+def fingerprints(paths: Paths, stages: Iterable[str]) -> dict[str, str | MmiclError]:
+    """The fingerprint of each stage, or the error that `fingerprint` would raise for it.
+
+    DVC reads its files once for all of them, which is most of the work.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
         # DVC looks for dvc.yaml from the current folder on.
         with contextlib.chdir(paths.root), Repo() as repo:
-            (found,) = repo.stage.collect(stage)
-            found.save_deps()  # hashes are in DVC's own cache: milliseconds
+            return {stage: _read_stage(repo, stage) for stage in stages}
+    except DvcException as error:
+        return dict.fromkeys(stages, UserError(str(error), where=paths.root))
+
+
+def _read_stage(repo: "Repo", stage: str) -> str | MmiclError:
+    """The fingerprint of one stage, or why it has none."""
+    from dvc.dependency import ParamsDependency
+    from dvc.dependency.base import DependencyDoesNotExistError
+    from dvc.dependency.param import MissingParamsError
+    from dvc.exceptions import DvcException
+
+    try:
+        (found,) = repo.stage.collect(stage)
+        found.save_deps()  # hashes are in DVC's own cache: milliseconds
     except DependencyDoesNotExistError as error:
-        raise DataError(str(error), where=stage, remedy="run the stages before it") from None
+        return DataError(str(error), where=stage, remedy="run the stages before it")
     except MissingParamsError as error:
-        raise UserError(str(error), where="params.yaml") from None
+        return UserError(str(error), where="params.yaml")
     except (DvcException, ValueError) as error:
-        raise UserError(str(error), where=stage) from None
+        return UserError(str(error), where=stage)
     deps: dict[str, Any] = {}
     params: dict[str, Any] = {}
     for dep in found.deps:
@@ -60,8 +85,11 @@ def fingerprint(paths: Paths, stage: str) -> str:
 def recorded_fingerprint(paths: Paths, stage: str) -> str | None:
     """The fingerprint of the run that made the present outs, from dvc.lock; None without one."""
     entry = read_lock(paths).get(stage)
-    if entry is None:
-        return None
+    return None if entry is None else entry_fingerprint(entry)
+
+
+def entry_fingerprint(entry: Mapping[str, Any]) -> str:
+    """The fingerprint of the run behind an entry of dvc.lock."""
     deps = {dep["path"]: dep["md5"] for dep in entry.get("deps", [])}
     return _digest(entry["cmd"], deps, entry.get("params", {}))
 

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from mmicl.config import Config
 from mmicl.errors import DataError, MmiclError
 from mmicl.files import hash_json, read_json
-from mmicl.lineage import fingerprint, read_lock, recorded_fingerprint
+from mmicl.lineage import entry_fingerprint, fingerprints, read_lock
 from mmicl.paths import Paths
 
 Curve = list[tuple[int, dict[str, float]]]
@@ -83,13 +83,16 @@ def read_chain(paths: Paths, running: tuple[str, str] | None = None) -> Chain:
     lock = read_lock(paths)
     if running is not None:
         lock = {**lock, running[0]: {}}
+    names = sorted(lock, key=_order(paths))
+    marks = fingerprints(paths, names)
     stages: dict[str, StageOnDisk] = {}
     stale: dict[str, str] = {}
-    for name in sorted(lock, key=_order(paths)):
+    for name in names:
         if running is not None and name == running[0]:
             reason, now = "", running[1]
         else:
-            reason, now = _check(paths, name, lock)
+            now = entry_fingerprint(lock[name])
+            reason = _check(paths, lock[name], now, marks[name])
         late = [other for other in stale if _feeds(lock[other], lock[name])]
         if reason or late:
             stale[name] = reason or f"follows {', '.join(late)}"
@@ -141,19 +144,16 @@ def _read_points(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines() if line]
 
 
-def _check(paths: Paths, name: str, lock: Mapping[str, Any]) -> tuple[str, str]:
-    """Why a stage's outs are not those of its params and deps ("" if they are); fingerprint."""
-    recorded = recorded_fingerprint(paths, name) or ""
-    try:
-        now = fingerprint(paths, name)
-    except MmiclError as error:
-        return str(error), recorded
-    if now != recorded:
-        return "params, data or code changed since it ran", recorded
-    for out in lock[name].get("outs", []):
+def _check(paths: Paths, entry: Mapping[str, Any], then: str, now: str | MmiclError) -> str:
+    """Why a stage's outs are not those of its params and deps; "" if they are."""
+    if isinstance(now, MmiclError):
+        return str(now)
+    if now != then:
+        return "params, data or code changed since it ran"
+    for out in entry.get("outs", []):
         if not (paths.root / out["path"]).exists():
-            return f"{out['path']} is missing", recorded
-    return "", now
+            return f"{out['path']} is missing"
+    return ""
 
 
 def _feeds(maker: Mapping[str, Any], user: Mapping[str, Any]) -> bool:
