@@ -29,7 +29,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.local", description=__doc__)
     parser.add_argument("command", choices=["run", "up"])
     command = parser.parse_args(arguments).command
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     paths = Paths.here()
     origin = read_origin(paths.root)
     if origin is not None:  # the run of a workspace is a run of its checkout, with parameters

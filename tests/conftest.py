@@ -23,12 +23,23 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def toy_checkout(tmp_path: Path) -> Paths:
+    """A toy checkout of its own for a test; see `build_toy`."""
+    return build_toy(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_toy(tmp_path_factory: pytest.TempPathFactory) -> Paths:
+    """A toy checkout that the tests of a module use one after the other; see `build_toy`."""
+    return build_toy(tmp_path_factory.mktemp("toy"))
+
+
+def build_toy(folder: Path) -> Paths:
     """A checkout with this package, the engines' real settings, and three stages of a few lines.
 
     `fetch@coco`, `fetch@vqav2` -> `build` -> `pretrain`. Each calls the function `act` of a file
     acts/<stage>.py that a test writes, if there is one, and copies what it depends on.
     """
-    root = tmp_path / "checkout"
+    root = folder / "checkout"
     package = root / "components" / "mmicl"
     shutil.copytree(
         ROOT / "components" / "mmicl",
