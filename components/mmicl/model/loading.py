@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from mmicl.errors import DataError, UserError
 from mmicl.files import hash_file, read_json, replace_file, replace_folder, write_json
+from mmicl.model.instructblip import MODEL_TYPE as INSTRUCTBLIP
+from mmicl.model.instructblip import load_instructblip
 from mmicl.model.processor import MmiclProcessor
 from mmicl.model.tiny import BACKBONES
 from mmicl.records import MAX_PROXIES, PLACEHOLDER, proxy
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from transformers import Blip2ForConditionalGeneration, PreTrainedTokenizerBase
 
 BUILTIN = "builtin:"
+BLIP2 = "blip-2"
 WEIGHTS, RECORD = "trained.safetensors", "trained.json"
 _HUB_IMAGE = "<image>"
 
@@ -43,7 +46,7 @@ def load_model(
             or cannot be had from the hub.
         DataError: A folder of trained weights is damaged or does not fit the model.
     """
-    from transformers import AutoTokenizer, Blip2ForConditionalGeneration
+    from transformers import AutoTokenizer
     from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
     from transformers.utils.logging import disable_progress_bar
 
@@ -51,9 +54,7 @@ def load_model(
     place = locate_base(base)
     options: dict[str, Any] = {"revision": revision, "local_files_only": Path(place).is_dir()}
     try:
-        model = Blip2ForConditionalGeneration.from_pretrained(
-            place, dtype=dtype, use_safetensors=True, trust_remote_code=False, **options
-        )
+        model = _load_weights(place, base, dtype, options)
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
         images = BlipImageProcessorPil.from_pretrained(place, **options)
     except (OSError, ValueError, SafetensorError) as error:
@@ -71,6 +72,22 @@ def load_model(
         load_trained(model, folder)
     processor = MmiclProcessor(tokenizer, images, model.config.num_query_tokens)
     return model.eval(), processor
+
+
+def _load_weights(
+    place: str, base: str, dtype: torch.dtype, options: dict[str, Any]
+) -> "Blip2ForConditionalGeneration":
+    """The weights of a BLIP-2 or InstructBLIP checkpoint, as a BLIP-2 model."""
+    from transformers import AutoConfig, Blip2ForConditionalGeneration
+
+    options = {**options, "trust_remote_code": False}
+    kind = AutoConfig.from_pretrained(place, **options).model_type
+    options |= {"dtype": dtype, "use_safetensors": True}
+    if kind == INSTRUCTBLIP:
+        return load_instructblip(place, **options)
+    if kind != BLIP2:
+        raise UserError(f"the model is of type {kind}, not {BLIP2} or {INSTRUCTBLIP}", where=base)
+    return Blip2ForConditionalGeneration.from_pretrained(place, **options)
 
 
 def locate_base(base: str) -> str:
@@ -115,9 +132,6 @@ def _check_folder(folder: Path) -> None:
             where=folder,
             remedy="model.base wants a folder in the hub's layout, with weights as safetensors",
         )
-    kind = read_json(folder / "config.json").get("model_type")
-    if kind != "blip-2":
-        raise UserError(f"the model is of type {kind}, not blip-2", where=folder / "config.json")
 
 
 def add_mmicl_tokens(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":

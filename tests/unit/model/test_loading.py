@@ -116,6 +116,14 @@ def test_damaged_weights_are_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(BUILTIN, folder)
+    (folder / "config.json").write_text('{"model_type": "gpt2"}')
+    with pytest.raises(UserError, match="the model is of type gpt2, not blip-2 or instructblip"):
+        load_model(str(folder))
+
+
 @pytest.mark.parametrize("base", ["builtin:huge", "/no/such/folder", "./none"])
 def test_a_base_that_does_not_exist_is_refused(base: str) -> None:
     with pytest.raises(UserError, match="no such"):
