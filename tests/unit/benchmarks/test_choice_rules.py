@@ -20,6 +20,20 @@ def test_winoground_wants_the_right_one_strictly_higher() -> None:
 
 
 @pytest.mark.parametrize(
+    ("table", "text", "image"),
+    [
+        ([[5, 5], [1, 9]], True, False),  # caption 0 cannot tell the images apart
+        ([[9, 1], [5, 5]], True, False),  # nor can caption 1
+        ([[5, 1], [5, 9]], False, True),  # image 0 cannot tell the captions apart
+        ([[9, 5], [1, 5]], False, True),  # nor can image 1
+    ],
+)
+def test_a_tie_is_a_failure(table: list[list[float]], text: bool, image: bool) -> None:
+    assert winoground.text_correct(table) is text
+    assert winoground.image_correct(table) is image
+
+
+@pytest.mark.parametrize(
     ("scores", "credit"),
     [((0, 3, 1), 1), ((4, 3, 1), 0), ((3, 3, 1), 0.5), ((1, 1, 1), 1 / 3), ((2, 1, 2), 0)],
 )

@@ -65,10 +65,13 @@ def test_limits_and_datasets_that_do_not_fit_are_refused() -> None:
 
 def test_all_questions_of_an_item_share_their_template() -> None:
     rows = [example("winoground", n) for n in range(6)]
+    templates = set()
     for _, requests in write_requests(protocol("winoground"), rows, ExemplarPool(())):
         assert len(requests) == 4
         assert len({request.meta for request in requests}) == 1
         assert all(request.candidates == ("yes", "no") for request in requests)
+        templates.add(requests[0].meta)
+    assert len(templates) > 1
 
 
 def test_exemplars_come_from_the_training_split_alone() -> None:
