@@ -80,7 +80,9 @@ def run(
     paths = choose_workspace(paths, profile, overrides or [])
     from mmicl.pipeline import status
 
-    if paths.summary.is_file() and all(stage.up_to_date for stage in status(paths)):
+    # A deleted MLflow database is written again by the flow's last step, without training.
+    known = paths.summary.is_file() and paths.mlflow_database.is_file()
+    if known and all(stage.up_to_date for stage in status(paths)):
         console.print("Everything is up to date; this is the last run.")
         print_summary(load_summary(paths), paths)
         return
@@ -101,8 +103,7 @@ def stage(
     from mmicl.pipeline import bring_up_to_date
 
     paths = enter(checkout())
-    for result in bring_up_to_date(paths, [name]):
-        console.print(f"{result.name:24} {result.status:12} {result.seconds:6.1f} s")
+    bring_up_to_date(paths, [name])  # prints a line when a stage starts and one when it ends
 
 
 @app.command(rich_help_panel="Run")
