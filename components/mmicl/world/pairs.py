@@ -1,7 +1,9 @@
 """Two pictures: sentences that are true of some pairs (NLVR2), captions that swap (Winoground)."""
 
+import itertools
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from mmicl.records import Split
@@ -165,7 +167,8 @@ class Swap:
 
 def sample_swap(rng: random.Random, split: Split) -> Swap:
     """Draw a pair that differs in who stands where, or in which thing has which attribute."""
-    kind = rng.choice(("relation", "relation", "color", "size"))
+    swaps = list_color_swaps(split)
+    kind = rng.choice(("relation", "relation", "size", *(["color"] if swaps else [])))
     while True:
         first, second = draw_two(rng, split)
         if kind == "relation":
@@ -178,16 +181,14 @@ def sample_swap(rng: random.Random, split: Split) -> Swap:
             exchanged = move(second, first), move(first, second)
             tag, collapsed = "Relation-Place", "Relation"
         elif kind == "color":
-            exchanged = paint(first, second.color), paint(second, first.color)
-            allowed = list_combinations(split)
-            if first.color == second.color or any(
-                it.combination not in allowed for it in exchanged
-            ):
-                continue
+            one, other = rng.choice(swaps)
+            first = replace(first, shape=one.shape, color=one.color)
+            second = replace(second, shape=other.shape, color=other.color)
+            exchanged = replace(first, color=other.color), replace(second, color=one.color)
             captions = join_two(first, second, size=False), join_two(*exchanged, size=False)
             tag, collapsed = "Adjective-Color", "Object"
         else:
-            exchanged = resize(first, second.size), resize(second, first.size)
+            exchanged = replace(first, size=second.size), replace(second, size=first.size)
             if first.size == second.size:
                 continue
             captions = join_two(first, second, size=True), join_two(*exchanged, size=True)
@@ -197,6 +198,19 @@ def sample_swap(rng: random.Random, split: Split) -> Swap:
             arrange(list(exchanged), rng.getrandbits(32)),
         )
         return Swap(scenes, captions, tag, collapsed)
+
+
+@lru_cache
+def list_color_swaps(split: Split) -> list[tuple[Combination, Combination]]:
+    """Combinations that can exchange their colours within the split; validation has none."""
+    allowed = set(list_combinations(split))
+    return [
+        (one, other)
+        for one, other in itertools.permutations(sorted(allowed), 2)
+        if one.shape != other.shape
+        and one.color != other.color
+        and {Combination(one.shape, other.color), Combination(other.shape, one.color)} <= allowed
+    ]
 
 
 def draw_two(rng: random.Random, split: Split) -> tuple[Thing, Thing]:
@@ -210,17 +224,7 @@ def draw_two(rng: random.Random, split: Split) -> tuple[Thing, Thing]:
 
 def move(thing: Thing, to: Thing) -> Thing:
     """The thing at another's place."""
-    return Thing(thing.shape, thing.color, thing.size, to.row, to.column)
-
-
-def paint(thing: Thing, color: str) -> Thing:
-    """The thing in another colour."""
-    return Thing(thing.shape, color, thing.size, thing.row, thing.column)
-
-
-def resize(thing: Thing, size: str) -> Thing:
-    """The thing in another size."""
-    return Thing(thing.shape, thing.color, size, thing.row, thing.column)
+    return replace(thing, row=to.row, column=to.column)
 
 
 def join_two(first: Thing, second: Thing, *, size: bool) -> str:

@@ -96,6 +96,12 @@ def test_swapped_captions_have_the_same_words_and_fit_one_picture_each() -> None
     assert set(tags) == {"Relation-Place", "Adjective-Color", "Adjective-Size"}
 
 
+def test_every_split_has_swaps() -> None:
+    for split in SPLITS:
+        tags = {sample_swap(random.Random(seed), split).tag for seed in range(40)}
+        assert ("Adjective-Color" in tags) == (split != "val"), "one color a shape: nothing to swap"
+
+
 def read_tokens(tokens: list) -> str:
     return " ".join(
         token if isinstance(token, str) else " and ".join(f"#{index}" for index in token)

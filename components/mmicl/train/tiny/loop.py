@@ -1,0 +1,127 @@
+"""A small training loop: AdamW, warm-up and cosine, checkpoints that a killed run goes on from."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mmicl.errors import DataError
+from mmicl.files import replace_file
+
+REPORT_EVERY = 50
+SAVE_EVERY = 100
+WARMUP = 0.05
+CLIP = 1.0
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+StepLoss = Callable[[int], tuple[Tensor, dict[str, float]]]
+"""The loss of a step and figures worth reporting; a pure function of the step and the weights."""
+
+
+def train(
+    module: nn.Module,
+    step_loss: StepLoss,
+    *,
+    steps: int,
+    learning_rate: float,
+    weight_decay: float,
+    checkpoint: Path,
+    report: Callable[[str], None],
+    save_every: int = SAVE_EVERY,
+) -> float:
+    """Train a module's parameters, from the checkpoint on where there is one.
+
+    Returns:
+        Seconds spent in training, over all tries.
+
+    Raises:
+        DataError: The checkpoint belongs to another number of steps or to other parameters.
+    """
+    parameters = {name: value for name, value in module.named_parameters() if value.requires_grad}
+    optimizer = torch.optim.AdamW(
+        parameters.values(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay
+    )
+    schedule = {"steps": steps, "learning_rate": learning_rate, "weight_decay": weight_decay}
+    start, spent = restore(checkpoint, parameters, optimizer, schedule)
+    began = time.monotonic() - spent
+    sums: dict[str, float] = {}
+    for step in range(start, steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * scale_rate(step, steps)
+        loss, figures = step_loss(step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters.values(), CLIP)
+        optimizer.step()
+        for name, value in {"loss": loss.item(), **figures}.items():
+            sums[name] = sums.get(name, 0.0) + value
+        done = step + 1
+        if done % REPORT_EVERY == 0 or done == steps:
+            count = min(REPORT_EVERY, done - start)
+            told = " ".join(f"{name} {value / count:.4f}" for name, value in sums.items())
+            report(f"step {done}/{steps} {told} {time.monotonic() - began:.0f} s")
+            sums = {}
+        if done % save_every == 0 or done == steps:
+            save(checkpoint, parameters, optimizer, schedule, done, time.monotonic() - began)
+    return time.monotonic() - began
+
+
+def scale_rate(step: int, steps: int) -> float:
+    """Linear warm-up over the first WARMUP of the steps, then half a cosine to zero."""
+    warmup = max(1, round(WARMUP * steps))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def save(
+    path: Path,
+    parameters: Mapping[str, nn.Parameter],
+    optimizer: torch.optim.AdamW,
+    schedule: Mapping[str, Any],
+    step: int,
+    seconds: float,
+) -> None:
+    """Write weights and moments, whole or not at all."""
+    tensors: dict[str, Tensor] = {}
+    for name, value in parameters.items():
+        tensors[f"weight.{name}"] = value.detach().clone()
+        for moment in MOMENTS:
+            tensors[f"{moment}.{name}"] = optimizer.state[value][moment]
+    told = {"schedule": json.dumps(schedule), "step": str(step), "seconds": str(seconds)}
+    with replace_file(path) as temporary:
+        save_file(tensors, temporary, metadata=told)
+
+
+def restore(
+    path: Path,
+    parameters: Mapping[str, nn.Parameter],
+    optimizer: torch.optim.AdamW,
+    schedule: Mapping[str, Any],
+) -> tuple[int, float]:
+    """Put a checkpoint's weights and moments back; the steps done and seconds spent (0: none)."""
+    if not path.exists():
+        return 0, 0.0
+    with safe_open(path, framework="pt") as opened:
+        told = opened.metadata()
+        if json.loads(told["schedule"]) != dict(schedule):
+            raise DataError("made under another schedule", where=path, remedy="remove it")
+        names = {name.removeprefix("weight.") for name in opened.keys() if name[:7] == "weight."}  # noqa: SIM118
+        if names != set(parameters):
+            raise DataError("made for other parameters", where=path, remedy="remove it")
+        step = int(told["step"])
+        with torch.no_grad():
+            for name, value in parameters.items():
+                value.copy_(opened.get_tensor(f"weight.{name}"))
+                optimizer.state[value] = {
+                    "step": torch.tensor(float(step)),
+                    **{moment: opened.get_tensor(f"{moment}.{name}") for moment in MOMENTS},
+                }
+    return step, float(told["seconds"])

@@ -1,0 +1,228 @@
+"""Examples of every task without any picture drawn: an image reference names a description.
+
+The texts are those that the readers make of the world's official files. Beside the official tasks
+there are the skills that several images need: questions about one of several images named by its
+number, which of several images, movement over frames, and classes with made-up names.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mmicl.mic.queries import Query, expand
+from mmicl.records import Example, Split
+from mmicl.sources.vcr import write_tokens
+from mmicl.world.attributes import COLORS, SHAPES, add_article, list_combinations
+from mmicl.world.description import Crop, Picture
+from mmicl.world.episodes import ask_about_objects, sample_sequence
+from mmicl.world.language import write_captions
+from mmicl.world.matrices import CONFIGURATIONS, sample_matrix
+from mmicl.world.pairs import sample_pair_set, sample_swap
+from mmicl.world.questions import ask
+from mmicl.world.scenes import Scene, sample_scene
+
+MADE_UP = (
+    "dax", "wug", "blick", "toma", "fep", "zop", "lorp", "gazzer", "kiki", "mib", "pim", "vonk",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query, its pictures by reference, and worked examples that belong to it alone."""
+
+    query: Query
+    pictures: dict[str, Picture]
+    exemplars: tuple[Query, ...] = ()
+
+
+class Maker:
+    """Names pictures and makes examples of them, for one random stream."""
+
+    def __init__(self, rng: random.Random, split: Split, name: str) -> None:
+        self.rng, self.name = rng, name
+        self.split: Split = split
+        self.pictures: dict[str, Picture] = {}
+        self.examples = 0
+
+    def make(
+        self, task: str, pictures: Sequence[Picture], target: str, *, question: str = "",
+        choices: tuple[str, ...] = (), answer_index: int = -1,
+    ) -> list[Query]:  # fmt: skip
+        """The queries of an Example with these pictures."""
+        references = tuple(f"{self.name}-{len(self.pictures) + k}" for k in range(len(pictures)))
+        self.pictures.update(zip(references, pictures, strict=True))
+        self.examples += 1
+        identity = f"tiny/{self.split}/{self.name}-{self.examples}"
+        example = Example(
+            id=identity, dataset="tiny", split=self.split, task=task, images=references,
+            question=question, choices=choices, answer_index=answer_index, target=target,
+            group=identity,
+        )  # fmt: skip
+        return expand(example)
+
+    def scene(self, least: int = 1) -> Scene:
+        """A scene of the split."""
+        return sample_scene(self.rng, self.split, least=least)
+
+    def finish(self, queries: list[Query], exemplars: Sequence[Query] = ()) -> Asked:
+        """One of the queries; of yes/no ones, either answer is as likely."""
+        target = self.rng.choice(sorted({query.target for query in queries}))
+        query = self.rng.choice([query for query in queries if query.target == target])
+        return Asked(query, self.pictures, tuple(exemplars))
+
+
+def make_caption(maker: Maker) -> list[Query]:
+    """One caption of a scene."""
+    scene = maker.scene(least=2)
+    return maker.make("caption", [scene], write_captions(scene, maker.rng, 1)[0])
+
+
+def make_vqa(maker: Maker) -> list[Query]:
+    """A question about a scene."""
+    scene = maker.scene(least=2)
+    question = ask(scene, maker.rng, maker.split)
+    return maker.make("vqa", [scene], question.answer, question=question.text)
+
+
+def make_pope(maker: Maker) -> list[Query]:
+    """Whether a shape is there."""
+    scene = maker.scene(least=2)
+    here = {thing.shape for thing in scene.things}
+    answer = maker.rng.choice(("yes", "no"))
+    shape = maker.rng.choice([name for name in SHAPES if (name in here) == (answer == "yes")])
+    text = f"Is there {add_article(shape)} in the image?"
+    return maker.make("pope", [scene], answer, question=text)
+
+
+def make_region(maker: Maker) -> list[Query]:
+    """The shape of one thing, given the frame and its crop."""
+    scene = maker.scene()
+    thing = maker.rng.choice(scene.things)
+    return maker.make("region", [scene, Crop(scene, thing)], thing.shape)
+
+
+def make_several(maker: Maker) -> list[Query]:
+    """A question about one of two to four images, named by its number."""
+    scenes = [maker.scene(least=2) for _ in range(maker.rng.choice((2, 2, 3, 4)))]
+    place = maker.rng.randrange(len(scenes))
+    question = ask(scenes[place], maker.rng, maker.split)
+    number = f"<image:{place}>"
+    text = question.text
+    for phrase in (" in the picture", " in the image", " of the picture"):
+        text = text.replace(phrase, "")
+    forms = (f"{text.removesuffix('?')} in {number}?", f"In {number}: {text}")
+    text = maker.rng.choice(forms)
+    return maker.make("vqa", scenes, question.answer, question=text)
+
+
+def make_which(maker: Maker) -> list[Query]:
+    """Which of several images shows a thing that the others lack."""
+    rng = maker.rng
+    while True:
+        scenes = [maker.scene() for _ in range(rng.choice((2, 2, 3, 4)))]
+        place = rng.randrange(len(scenes))
+        thing = rng.choice(scenes[place].things)
+        noun, wanted = rng.choice(
+            [
+                (thing.shape, {"shape": thing.shape}),
+                (f"{thing.color} shape", {"color": thing.color}),
+                (f"{thing.color} {thing.shape}", {"shape": thing.shape, "color": thing.color}),
+            ]
+        )
+        if sum(bool(scene.select(**wanted)) for scene in scenes) == 1:
+            text = f"Which image shows {add_article(noun)}?"
+            return maker.make("vqa", scenes, f"<image:{place}>", question=text)
+
+
+def make_nlvr(maker: Maker) -> list[Query]:
+    """Whether a sentence is true of a pair."""
+    pair_set = sample_pair_set(maker.rng, maker.split, sentences=1)
+    pair = maker.rng.choice(pair_set.pairs)
+    statement = pair_set.statements[0]
+    answer = str(statement.holds(*pair)).lower()
+    return maker.make("nlvr", pair, answer, question=statement.text)
+
+
+def make_vcr(maker: Maker) -> list[Query]:
+    """A question about numbered objects: the frame, and a crop of each object it speaks of."""
+    scene = maker.scene(least=3)
+    asked = ask_about_objects(scene, maker.rng)
+    tokens = [asked.question, *asked.answers]
+    mentioned = sorted(
+        {n for text in tokens for part in text if isinstance(part, list) for n in part}
+    )
+    places = {number: place for place, number in enumerate(mentioned, start=1)}
+    question, *choices = (write_tokens(text, places) for text in tokens)
+    pictures = [scene, *(Crop(scene, scene.things[number]) for number in mentioned)]
+    return maker.make(
+        "vcr", pictures, choices[asked.answer], question=question, choices=tuple(choices),
+        answer_index=asked.answer,
+    )  # fmt: skip
+
+
+def make_winoground(maker: Maker) -> list[Query]:
+    """Whether one of two captions fits one of two images."""
+    swap = sample_swap(maker.rng, maker.split)
+    return maker.make("winoground", swap.scenes, "", choices=swap.captions)
+
+
+def make_raven(maker: Maker) -> list[Query]:
+    """Whether a panel completes a matrix."""
+    configuration = maker.rng.choice(tuple(CONFIGURATIONS))
+    matrix = sample_matrix(maker.rng, maker.split, configuration)
+    pictures = [*matrix.context, *matrix.candidates]
+    target = f"<image:{8 + matrix.answer}>"
+    return maker.make("raven", pictures, target, answer_index=matrix.answer)
+
+
+def make_sequence(maker: Maker) -> list[Query]:
+    """What a thing does over four frames."""
+    sequence = sample_sequence(maker.rng, maker.split)
+    return maker.make("vqa", sequence.frames, sequence.answer, question=sequence.question)
+
+
+def make_labels(maker: Maker) -> Asked:
+    """Made-up names for two shapes or colours, known from worked examples alone."""
+    rng = maker.rng
+    attribute = rng.choice(("shape", "color"))
+    values = rng.sample(SHAPES if attribute == "shape" else tuple(COLORS), 2)
+    names = rng.sample(MADE_UP, 2)
+    palettes = [
+        tuple(item for item in list_combinations(maker.split) if getattr(item, attribute) == value)
+        for value in values
+    ]
+
+    def show(which: int) -> list[Query]:
+        scene = sample_scene(rng, maker.split, least=1, most=1, palette=palettes[which], inside=0)
+        return maker.make("vqa", [scene], names[which], question="What is the name of this?")
+
+    order = [0, 1] * rng.choice((1, 2))
+    rng.shuffle(order)
+    exemplars = [query for which in order for query in show(which)]
+    return maker.finish(show(rng.randrange(2)), exemplars)
+
+
+MAKERS: dict[str, Callable[[Maker], list[Query]]] = {
+    "caption": make_caption,
+    "vqa": make_vqa,
+    "pope": make_pope,
+    "region": make_region,
+    "several": make_several,
+    "which": make_which,
+    "nlvr": make_nlvr,
+    "vcr": make_vcr,
+    "winoground": make_winoground,
+    "raven": make_raven,
+    "sequence": make_sequence,
+}
+LABELS = "labels"
+SKILLS = (*MAKERS, LABELS)
+
+
+def make_asked(skill: str, rng: random.Random, split: Split, name: str, exemplars: int) -> Asked:
+    """A query of a skill, with worked examples of the same skill before it."""
+    maker = Maker(rng, split, name)
+    if skill == LABELS:
+        return make_labels(maker)
+    before = [rng.choice(MAKERS[skill](maker)) for _ in range(exemplars)]
+    return maker.finish(MAKERS[skill](maker), before)

@@ -1,0 +1,168 @@
+"""ViT and Q-Former: query k learns to name the k-th phrase of a picture's description.
+
+A stand-in for BLIP-2's first stage, whose losses also tie the queries' outputs to text. Each
+phrase has up to five words, one classifier each; the classifiers are thrown away afterwards.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmicl.records import Split
+from mmicl.world.attributes import (
+    COLORS,
+    COLUMNS,
+    GRADES,
+    GREYS,
+    NUMBERS,
+    POLYGONS,
+    ROWS,
+    SHAPES,
+    SIZES,
+)
+from mmicl.world.description import NOTHING, Crop, Picture, describe
+from mmicl.world.matrices import CONFIGURATIONS, Panel, count_levels
+from mmicl.world.panels import render_panel
+from mmicl.world.rendering import lay_out, render_scene
+from mmicl.world.scenes import MAX_THINGS, Scene, sample_scene
+
+if TYPE_CHECKING:
+    from transformers import Blip2ForConditionalGeneration
+
+    from mmicl.model.processor import MmiclProcessor
+
+PHRASE_WORDS = 5
+NO_WORD = ""
+WORDS = tuple(
+    dict.fromkeys(
+        (NO_WORD, NOTHING, *SIZES, *COLORS, *SHAPES, *ROWS, *COLUMNS, *NUMBERS[1:], *GRADES, *GREYS,
+         *POLYGONS)
+    )
+)  # fmt: skip
+PANEL_SHARE, CROP_SHARE = 0.2, 0.12
+CURRICULUM = ((0.08, 1), (0.2, 2), (0.35, 3))
+"""Up to this share of the steps, scenes have at most so many things: naming comes before order."""
+
+
+class Namer(nn.Module):
+    """The part of a model that sees, with a classifier for each word of each query's phrase."""
+
+    def __init__(self, model: "Blip2ForConditionalGeneration") -> None:
+        super().__init__()
+        self.vision_model, self.qformer = model.vision_model, model.qformer
+        self.query_tokens = model.query_tokens
+        hidden = model.query_tokens.shape[-1]
+        self.heads = nn.Linear(hidden, PHRASE_WORDS * len(WORDS))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits [images, queries, PHRASE_WORDS, words] of pixels [images, 3, height, width]."""
+        seen = self.vision_model(pixel_values=pixels).last_hidden_state
+        queries = self.query_tokens.expand(len(pixels), -1, -1)
+        told = self.qformer(query_embeds=queries, encoder_hidden_states=seen).last_hidden_state
+        return self.heads(told).unflatten(-1, (PHRASE_WORDS, len(WORDS)))
+
+
+def initialize(namer: Namer, seed: int) -> None:
+    """Draw starting weights by the number of inputs.
+
+    The standard deviation of the library, 0.02, is made for widths around 1,000. At 128 the signal
+    dies on its way: after 200 steps on two things, 13 % of the colours were right, with this 66 %.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, value in namer.named_parameters():
+        if value.ndim < 2:
+            continue  # biases and norms
+        deviation = value[0].numel() ** -0.5
+        if "position_embedding" in name or "class_embedding" in name:
+            deviation = 0.3
+        elif name == "query_tokens":
+            deviation = 1.0
+        with torch.no_grad():
+            value.normal_(std=deviation, generator=generator)
+
+
+def draw_picture(rng: random.Random, split: Split, most: int = MAX_THINGS) -> Picture:
+    """A scene of at most `most` things; sometimes a crop of one, or a panel of a matrix."""
+    kind = rng.random()
+    if kind < PANEL_SHARE:
+        configuration = rng.choice(tuple(CONFIGURATIONS))
+        number = rng.randrange(CONFIGURATIONS[configuration])
+        shape, size, color = (
+            rng.randrange(count_levels(name, configuration)) for name in ("shape", "size", "color")
+        )
+        slots = sorted(rng.sample(range(CONFIGURATIONS[configuration]), number + 1))
+        return Panel(number, shape, size, color, configuration, tuple(slots))
+    scene = sample_scene(rng, split, least=1, most=most)
+    if kind < PANEL_SHARE + CROP_SHARE:
+        return Crop(scene, rng.choice(scene.things))
+    return scene
+
+
+def render_picture(picture: Picture) -> Image.Image:
+    """Draw a scene, a panel, or a crop along the thing's box."""
+    if isinstance(picture, Scene):
+        return render_scene(picture)
+    if isinstance(picture, Panel):
+        return Image.fromarray(render_panel(picture)).convert("RGB")
+    box = next(place.box for place in lay_out(picture.scene) if place.thing is picture.thing)
+    return render_scene(picture.scene).crop(box)
+
+
+def list_labels(pictures: Sequence[Picture], slots: int) -> Tensor:
+    """Word numbers [pictures, slots, PHRASE_WORDS] of the pictures' descriptions."""
+    places = {word: place for place, word in enumerate(WORDS)}
+    rows = []
+    for picture in pictures:
+        phrases = [phrase.split() for phrase in describe(picture, slots)]
+        rows.append(
+            [
+                [places[word] for word in (*words, *[NO_WORD] * (PHRASE_WORDS - len(words)))]
+                for words in phrases
+            ]
+        )
+    return torch.tensor(rows)
+
+
+class NamingTask:
+    """Batches of pictures and the loss of naming them: a pure function of (seed, step)."""
+
+    def __init__(
+        self, namer: Namer, processor: "MmiclProcessor", seed: int, steps: int, batch_size: int
+    ) -> None:
+        self.namer, self.processor = namer, processor
+        self.seed, self.steps, self.batch_size = seed, steps, batch_size
+
+    def make(
+        self, stream: str, split: Split, count: int, most: int = MAX_THINGS
+    ) -> tuple[Tensor, Tensor]:
+        """Pixels and labels of `count` pictures."""
+        rng = random.Random(f"{self.seed}/{stream}")
+        pictures = [draw_picture(rng, split, most) for _ in range(count)]
+        pixels = self.processor.pixels([render_picture(picture) for picture in pictures])
+        return pixels, list_labels(pictures, self.processor.num_query_tokens)
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Cross-entropy over the words of all phrases."""
+        most = next((most for share, most in CURRICULUM if step < share * self.steps), MAX_THINGS)
+        pixels, labels = self.make(f"vision/{step}", "train", self.batch_size, most)
+        logits = self.namer(pixels)
+        loss = functional.cross_entropy(logits.flatten(0, 2), labels.flatten())
+        right = (logits.argmax(-1) == labels).all(-1)
+        return loss, {"phrases": right.float().mean().item()}
+
+    @torch.inference_mode()
+    def measure(self, split: Split, count: int = 400) -> dict[str, float]:
+        """Shares, in points: phrases named right where there is something, whole pictures right."""
+        pixels, labels = self.make(f"measure/{split}", split, count)
+        found = torch.cat([self.namer(part).argmax(-1) for part in pixels.split(100)])
+        right = (found == labels).all(-1)
+        there = labels[..., 0] != WORDS.index(NOTHING)
+        return {
+            "phrases": 100 * right[there].float().mean().item(),
+            "pictures": 100 * right.all(-1).float().mean().item(),
+        }

@@ -1,0 +1,215 @@
+"""Training the miniature backbone: data that is right, runs that go on, parts that fit together."""
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmicl.augment.bank import shipped_bank, write_bank
+from mmicl.errors import DataError
+from mmicl.mic.scheme import render
+from mmicl.model.loading import load_model
+from mmicl.records import PLACEHOLDER, Template
+from mmicl.train.tiny.__main__ import main
+from mmicl.train.tiny.language import NO_DECLARATION, Reader, ReadingTask, initialize
+from mmicl.train.tiny.loop import train
+from mmicl.train.tiny.tasks import MADE_UP, SKILLS, make_asked
+from mmicl.train.tiny.vision import (
+    WORDS,
+    Namer,
+    NamingTask,
+    draw_picture,
+    list_labels,
+    render_picture,
+)
+from mmicl.world.attributes import COLORS, SHAPES, list_combinations
+from mmicl.world.description import describe
+from mmicl.world.scenes import Scene
+
+BANK: dict[str, list[Template]] = shipped_bank()
+
+
+@pytest.mark.parametrize("skill", SKILLS)
+def test_every_skill_makes_prompts_over_training_combinations(skill: str) -> None:
+    allowed = set(list_combinations("train"))
+    targets = set()
+    for place in range(40):
+        rng = random.Random(f"{skill}/{place}")
+        asked = make_asked(skill, rng, "train", str(place), place % 2)
+        template = rng.choice(BANK[asked.query.task])
+        rendered = render(asked.query, template, asked.exemplars)
+        assert rendered.prompt.count(PLACEHOLDER) == len(rendered.images)
+        assert "<image:" not in rendered.prompt + rendered.target
+        for reference in rendered.images:
+            picture = asked.pictures[reference]
+            if isinstance(picture, Scene):
+                assert {thing.combination for thing in picture.things} <= allowed
+        targets.add(rendered.target)
+    assert len(targets) > 1
+
+
+def test_made_up_names_can_only_be_learnt_from_the_examples() -> None:
+    for place in range(60):
+        asked = make_asked("labels", random.Random(place), "train", str(place), 0)
+        shown = {
+            query.target: describe(asked.pictures[query.images[0]])[0].split()
+            for query in asked.exemplars
+        }
+        assert set(shown) <= set(MADE_UP)
+        assert len(shown) == 2
+        asked_of = describe(asked.pictures[asked.query.images[0]])[0].split()
+        same = [
+            name for name, words in shown.items() if {*words} & {*asked_of} & ({*SHAPES, *COLORS})
+        ]
+        assert asked.query.target in same
+
+
+def test_what_is_asked_of_several_images_is_true_of_the_one_that_is_named() -> None:
+    for place in range(60):
+        asked = make_asked("which", random.Random(place), "train", str(place), 0)
+        noun = asked.query.question.removesuffix("?").split()[4:]
+        words = [word for word in noun if word != "shape"]
+        fits = [
+            any(set(words) <= set(phrase.split()) for phrase in describe(asked.pictures[image]))
+            for image in asked.query.images
+        ]
+        assert fits.count(True) == 1
+        assert asked.query.target == f"<image:{fits.index(True)}>"
+
+
+@pytest.fixture
+def parts() -> tuple[Reader, ReadingTask]:
+    model, processor = load_model("builtin:tiny")
+    reader = Reader(model, processor)
+    return reader, ReadingTask(reader, BANK, seed=3, steps=10, batch_size=6)
+
+
+def test_slots_hold_the_sum_of_their_words(parts: tuple[Reader, ReadingTask]) -> None:
+    reader, task = parts
+    prompts = task.make_test("nlvr", "train", 2)
+    made = reader.embed(prompts, None)["inputs_embeds"]
+    table = reader.language_model.get_input_embeddings().weight
+    for row, prompt in enumerate(prompts):
+        places = [
+            place
+            for place, token in enumerate(prompt.ids)
+            if token == reader.processor.placeholder_id
+        ]
+        phrases = [phrase for picture in prompt.pictures for phrase in describe(picture)]
+        assert len(places) == len(phrases) == 16
+        for place, phrase in zip(places, phrases, strict=True):
+            ids = reader.processor.tokenizer(phrase, add_special_tokens=False).input_ids
+            assert torch.allclose(made[row, place], table[ids].sum(0), atol=1e-5)
+
+
+def test_some_prompts_go_without_declarations(parts: tuple[Reader, ReadingTask]) -> None:
+    _, task = parts
+    asked = make_asked("vqa", random.Random(1), "train", "x", 0)
+    bare = render(asked.query, BANK["vqa"][0], scheme=NO_DECLARATION)
+    assert "<image0>" not in bare.prompt
+    rng = random.Random(0)
+    declared = [
+        "<image0>" in task.write("vqa", rng, "train", str(place), 0)[1] for place in range(300)
+    ]
+    assert 0.85 < sum(declared) / 300 < 1
+
+
+def test_a_step_is_a_pure_function_of_seed_and_number(
+    parts: tuple[Reader, ReadingTask],
+) -> None:
+    _, task = parts
+    assert task.make_batch(7) == task.make_batch(7)
+    assert task.make_batch(7) != task.make_batch(8)
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    def run(name: str, stops: tuple[int, ...]) -> dict[str, torch.Tensor]:
+        state: dict[str, torch.Tensor] = {}
+        for stop in stops:
+            model, processor = load_model("builtin:tiny")
+            reader = Reader(model, processor)
+            initialize(reader)
+            task = ReadingTask(reader, BANK, seed=1, steps=4, batch_size=4)
+
+            def step_loss(step: int, task: ReadingTask = task, stop: int = stop):
+                if step == stop:
+                    raise KeyboardInterrupt
+                return task.loss(step)
+
+            try:
+                train(
+                    reader, step_loss, steps=4, learning_rate=1e-3, weight_decay=0.01,
+                    checkpoint=tmp_path / name, report=lambda line: None, save_every=2,
+                )  # fmt: skip
+            except KeyboardInterrupt:
+                assert stop < 4
+            state = reader.state_dict()
+        return state
+
+    whole, broken = run("whole", (9,)), run("broken", (3, 9))
+    assert all(torch.equal(value, broken[key]) for key, value in whole.items())
+
+
+def test_another_schedule_does_not_go_on_from_a_checkpoint(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(2, 1)
+
+    def step_loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
+        return layer(torch.ones(1, 2)).square().sum(), {}
+
+    def run(steps: int) -> None:
+        train(
+            layer, step_loss, steps=steps, learning_rate=0.1, weight_decay=0.0,
+            checkpoint=tmp_path / "layer", report=lambda line: None,
+        )  # fmt: skip
+
+    run(2)
+    with pytest.raises(DataError, match="another schedule"):
+        run(3)
+
+
+def test_labels_name_each_word_of_each_phrase() -> None:
+    rng = random.Random(5)
+    pictures = [draw_picture(rng, "train") for _ in range(60)]
+    labels = list_labels(pictures, 8)
+    for row, picture in enumerate(pictures):
+        told = tuple(
+            " ".join(WORDS[word] for word in words if WORDS[word]) for words in labels[row].tolist()
+        )
+        assert told == describe(picture, 8)
+        assert render_picture(picture).mode == "RGB"
+
+
+def test_the_namer_trains_what_sees_and_nothing_else() -> None:
+    model, processor = load_model("builtin:tiny")
+    namer = Namer(model)
+    task = NamingTask(namer, processor, seed=0, steps=10, batch_size=4)
+    loss, _ = task.loss(0)
+    loss.backward()
+    learns = {name for name, value in model.named_parameters() if value.grad is not None}
+    assert any(name.startswith("vision_model") for name in learns)
+    assert "query_tokens" in learns
+    assert not any(name.startswith(("language", "qformer.embeddings")) for name in learns)
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_backbone_that_loads(tmp_path: Path) -> None:
+    bank = tmp_path / "bank.jsonl"
+    write_bank(bank, [template for templates in BANK.values() for template in templates])
+    arguments = [
+        "--out", str(tmp_path / "out"), "--state", str(tmp_path / "state"), "--bank", str(bank),
+        "--vision-steps", "2", "--language-steps", "2", "--batch", "4", "--measure", "1",
+        "--nice", "0",
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    model, _ = load_model(str(tmp_path / "out"))
+    assert (tmp_path / "out" / "quality.json").is_file()
+    size = sum(path.stat().st_size for path in (tmp_path / "out").iterdir())
+    assert size < 10_000_000
+    start, _ = load_model(str(tmp_path / "state" / "start"))
+    before, after = dict(start.named_parameters()), dict(model.named_parameters())
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert not any(name.startswith("language_projection") for name in changed)
+    assert {name.split(".")[0] for name in changed} == {
+        "language_model", "qformer", "query_tokens", "vision_model",
+    }  # fmt: skip
