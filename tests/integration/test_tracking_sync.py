@@ -299,10 +299,23 @@ def test_two_processes_make_one_run(tmp_path: Path) -> None:
         "import sys\nfrom pathlib import Path\nfrom mmicl.paths import Paths\n"
         "from mmicl.tracking.store import Store\n"
         "store = Store(Paths(Path(sys.argv[1]), Path(sys.argv[1])))\n"
-        "for index in range(20):\n"
-        "    store.get_or_create('run', {'mmicl.stage': 's', 'mmicl.fingerprint': str(index)})\n"
+        "for line in sys.stdin:\n"
+        "    store.get_or_create('run', {'mmicl.stage': 's', 'mmicl.fingerprint': line.strip()})\n"
+        "    print('done', flush=True)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
-    writers = [subprocess.Popen(command) for _ in range(2)]
-    assert [writer.wait(120) for writer in writers] == [0, 0]
+    writers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for index in range(20):  # both are asked for the same run at the same moment
+        for writer in writers:
+            assert writer.stdin is not None
+            writer.stdin.write(f"{index}\n")
+            writer.stdin.flush()
+        for writer in writers:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "done\n"
+    for writer in writers:
+        writer.communicate(timeout=60)
     assert len(Store(Paths(tmp_path, tmp_path)).find({"mmicl.stage": "s"})) == 20
