@@ -9,7 +9,6 @@ from typing import Any
 from prefect import task
 from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
 from prefect.context import TaskRunContext
 from prefect.tasks import exponential_backoff
 
@@ -87,8 +86,11 @@ def link_mlflow(paths: Paths, group: str) -> None:
 
 
 def _rename_run(name: str) -> None:
-    """Give the present task run a name that says what came of it."""
+    """Give the present task run a name that says what came of it.
+
+    The server learns a task run's name from the events of its states, so the name is set where
+    the next of them is made from.
+    """
     context = TaskRunContext.get()
     if context is not None:
-        with get_client(sync_client=True) as client:
-            client.set_task_run_name(context.task_run.id, name)
+        context.task_run.name = name
