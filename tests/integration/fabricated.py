@@ -183,6 +183,7 @@ def _write_scores(paths: Paths, right: int, keys: list[str]) -> None:
         scores[benchmark] = {
             "version": "v1",
             "n": ITEMS,
+            "headline": ["accuracy"],
             "metrics": {
                 "accuracy": {
                     "value": value, "low": value - 10, "high": value + 10, "chance": 50.0,

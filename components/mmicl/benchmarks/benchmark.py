@@ -88,6 +88,7 @@ class Benchmark:
         task: What its Examples must be (key of the instruction bank).
         kind: How a model is asked.
         metrics: By name; those with nothing to count are left out of a report.
+        headline: Those that a table for a person shows.
         judge: Answered items -> columns, by the official rule.
         chance: Examples to be answered and the training split -> columns as expected of a model
             that guesses; None where there is no such level.
@@ -102,6 +103,7 @@ class Benchmark:
     task: str
     kind: RequestKind
     metrics: Mapping[str, Metric]
+    headline: tuple[str, ...]
     judge: Callable[[Sequence[Item]], Columns]
     chance: Callable[[Sequence[Example], Sequence[Example]], Columns | None]
     constant: Callable[[Sequence[Example]], Constant]

@@ -43,6 +43,7 @@ COCO_CAPTION = Benchmark(
     task="caption",
     kind="generate",
     metrics={"CIDEr": mean("CIDEr"), "Bleu_4": Metric(_bleu), "ROUGE_L": mean("ROUGE_L")},
+    headline=("CIDEr",),
     judge=judge,
     chance=lambda examples, train: None,
     constant=lambda train: Constant(most_common([example.target for example in train])),

@@ -13,6 +13,7 @@ NLVR1 = Benchmark(
     task="nlvr",
     kind="candidates",
     metrics=statements.METRICS,
+    headline=("accuracy", "consistency"),
     judge=statements.judge,
     chance=statements.guess,
     constant=statements.constant,

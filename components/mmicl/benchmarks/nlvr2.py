@@ -9,6 +9,7 @@ NLVR2 = Benchmark(
     task="nlvr",
     kind="candidates",
     metrics=statements.METRICS,
+    headline=("accuracy", "consistency"),
     judge=statements.judge,
     chance=statements.guess,
     constant=statements.constant,

@@ -77,6 +77,7 @@ POPE = Benchmark(
         **_metrics(""),
         **{name: one for setting in SETTINGS for name, one in _metrics(f"_{setting}").items()},
     },
+    headline=("accuracy", "f1", "yes_ratio"),
     judge=judge,
     chance=guess,
     # POPE has no training split; always yes is the answer that its paper warns of.

@@ -40,6 +40,7 @@ RAVEN = Benchmark(
     task="raven",
     kind="yes_probability",
     metrics={"accuracy": mean("right")},
+    headline=("accuracy",),
     judge=judge,
     chance=guess,
     # The same answer for every candidate makes all of them tie, which is chance.

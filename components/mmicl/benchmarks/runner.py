@@ -127,6 +127,7 @@ def run_benchmark(
         "groups": len(set(groups)),
         "shots": protocol.shots,
         "excluded": dict(sorted(chosen.excluded.items())),
+        "headline": list(benchmark.headline),
         "metrics": _report_metrics(benchmark, columns, groups, resamples=resamples, seed=seed),
     }
     answers = [row for items in runs.values() for item in items for row in _join(item)]

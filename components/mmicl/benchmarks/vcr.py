@@ -35,6 +35,7 @@ VCR = Benchmark(
     task="vcr",
     kind="candidates",
     metrics={"accuracy": mean("right")},
+    headline=("accuracy",),
     judge=judge,
     chance=guess,
     constant=constant,

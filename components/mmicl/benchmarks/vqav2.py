@@ -63,6 +63,7 @@ VQAV2 = Benchmark(
         "accuracy": mean("accuracy"),
         **{f"accuracy_{name}": mean(f"accuracy_{name}", f"n_{name}") for name in TYPES.values()},
     },
+    headline=("accuracy",),
     judge=judge,
     chance=guess,
     constant=lambda train: Constant(most_common([example.target for example in train])),

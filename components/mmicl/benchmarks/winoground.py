@@ -46,6 +46,7 @@ WINOGROUND = Benchmark(
     task="winoground",
     kind="yes_probability",
     metrics={name: mean(name) for name in ("text", "image", "group")},
+    headline=("text", "image", "group"),
     judge=judge,
     chance=guess,
     # No training split, and no constant answer tells four pairs apart: all scores tie, which the

@@ -15,9 +15,9 @@ from mmicl.files import read_json, write_json
 from mmicl.paths import Paths
 from mmicl.registry.card import describe_gate, format_score
 from mmicl.registry.gates import list_controls
-from mmicl.tracking import SERVER_ENVIRONMENT, Registered, server_command
+from mmicl.tracking import Registered
 
-_KEYS = {"profile", "stages", "scores", "controls", "gates", "model", "champion"}
+_KEYS = {"profile", "stages", "scores", "controls", "headlines", "gates", "model", "champion"}
 PREFECT_PORT, MLFLOW_PORT = 4200, 5000
 
 
@@ -75,6 +75,7 @@ def write_summary(
             f"{benchmark}.{metric}": list_controls(found)
             for benchmark, metric, _, found in measured
         },
+        "headlines": {benchmark: result["headline"] for benchmark, result in scores.items()},
         "gates": read_json(paths.gates)["gates"] if paths.gates.exists() else {},
         "model": {
             "name": registered.name,
@@ -119,14 +120,12 @@ def print_summary(summary: Mapping[str, Any], paths: Paths, console: Console | N
 
 def list_commands(paths: Paths) -> dict[str, str]:
     """What opens Prefect's UI, MLflow's UI and the Data Docs, as lines for a shell."""
-    variables = " ".join(f"{key}={value}" for key, value in SERVER_ENVIRONMENT.items())
-    mlflow = shlex.join(server_command(paths, MLFLOW_PORT))
     model = load_summary(paths)["model"]
     version = f"/{model['version']}" if model["version"] else ""
     site = (paths.data_docs / "index.html").as_uri()
     return {
         "Prefect UI": f"make up    # then http://127.0.0.1:{PREFECT_PORT}",
-        "MLflow UI": f"{variables} {mlflow}    # then http://127.0.0.1:{MLFLOW_PORT}",
+        "MLflow UI": f"make up    # then http://127.0.0.1:{MLFLOW_PORT}",
         "Data Docs": shlex.join([sys.executable, "-m", "webbrowser", "-t", site]),
         "lineage": f"mmicl trace {model['name']}{version}",
     }
@@ -161,6 +160,8 @@ def _draw_scores(summary: Mapping[str, Any]) -> Table:
         table.add_column(name.replace(" ", "\n") if " " in name else f"\n{name}", justify="right")
     table.add_column("\nn", justify="right")
     for score in summary["scores"]:
+        if score["metric"] not in summary["headlines"][score["benchmark"]]:
+            continue
         controls = summary["controls"][f"{score['benchmark']}.{score['metric']}"]
         cells = [f"{controls[key]:.1f}" if key in controls else "-" for key in names]
         title = f"{score['benchmark']} {score['metric']}"
