@@ -38,8 +38,9 @@ _MANIFEST = "store.json"
 
 def encode_images(model: "Blip2ForConditionalGeneration", pixels: torch.Tensor) -> torch.Tensor:
     """Q-Former outputs [images, queries, hidden] of pixels [images, 3, height, width]."""
-    pixels = pixels.to(device=model.device, dtype=model.dtype)
-    output = model.get_image_features(pixels)
+    half: Any = model
+    weights = half.vision_model.embeddings.patch_embedding.weight
+    output = model.get_image_features(pixels.to(weights.device, weights.dtype))
     return output.qformer_outputs.last_hidden_state  # type: ignore[union-attr]
 
 
@@ -54,6 +55,29 @@ def feature_key(
             digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
     preprocessing = json.loads(processor.image_processor.to_json_string())
     return hash_json([digest.hexdigest(), preprocessing, precision])
+
+
+def move_encoder(model: "Blip2ForConditionalGeneration", device: torch.device) -> None:
+    """Put the half that makes features on a device; the language model stays where it is."""
+    encoder: Any = model
+    encoder.query_tokens.data = encoder.query_tokens.data.to(device)
+    for part in (encoder.vision_model, encoder.qformer, encoder.language_projection):
+        part.to(device)
+
+
+def discard_damaged(folder: Path) -> list[str]:
+    """Compare every shard with its record, and drop those that differ: they are computed again.
+
+    Returns:
+        Names of the shards that were dropped.
+    """
+    dropped = []
+    for record in sorted(folder.glob("features-*.json")):
+        shard = record.with_suffix(".safetensors")
+        if not shard.is_file() or hash_file(shard) != read_json(record)["sha256"]:
+            record.unlink()
+            dropped.append(shard.name)
+    return dropped
 
 
 class FeatureStore:
@@ -114,21 +138,6 @@ class FeatureStore:
             queries, hidden = self.get(reference).shape
             return queries, hidden
         return None
-
-    def verify(self) -> None:
-        """Compare every shard with its digest.
-
-        Raises:
-            DataError: A shard is damaged; names it.
-        """
-        for record in sorted(self.folder.glob("features-*.json")):
-            shard = record.with_suffix(".safetensors")
-            if hash_file(shard) != read_json(record)["sha256"]:
-                raise DataError(
-                    "the digest is not the recorded one",
-                    where=shard,
-                    remedy=f"remove {record.name}, and run the stage features again",
-                )
 
     def ensure(
         self,

@@ -1,6 +1,5 @@
 """The frozen half of stage II, run once over every image that it will see."""
 
-import os
 import sys
 
 from mmicl.files import read_rows, write_json
@@ -11,11 +10,18 @@ from mmicl.stages import StageContext
 def run(context: StageContext) -> None:
     """Compute what the store lacks; write data/features.json."""
     config, paths = context.config, context.paths
-    os.environ.setdefault("OMP_NUM_THREADS", str(config.launch.threads))
+    import torch
+
     from mmicl.images.store import ImageStore
-    from mmicl.model.features import FeatureStore, feature_key
+    from mmicl.model.features import (
+        FeatureStore,
+        discard_damaged,
+        feature_key,
+        move_encoder,
+    )
     from mmicl.model.loading import load_model
 
+    torch.set_num_threads(config.launch.threads)
     model, processor = load_model(
         config.model.base, config.model.revision, trained=[paths.pretrained]
     )
@@ -27,8 +33,11 @@ def run(context: StageContext) -> None:
     references = {image for row in rows for image in row.images}
     precision = config.features.precision
     key = feature_key(model, processor, precision)
-    store = FeatureStore(paths.cache("features") / key, key, precision)
-    store.verify()
+    folder = paths.cache("features") / key
+    for name in discard_damaged(folder):
+        _say(f"{name} is damaged, and is computed again")
+    store = FeatureStore(folder, key, precision)
+    move_encoder(model, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     computed = store.ensure(
         references,
         ImageStore([paths.images(name) for name in config.datasets]),
@@ -48,5 +57,10 @@ def run(context: StageContext) -> None:
 def _show(done: int, number: int) -> None:
     """Say how far it is, now and then."""
     if done == number or done % 1024 < 32:
-        sys.stdout.write(f"features: {done}/{number} images\n")
-        sys.stdout.flush()
+        _say(f"{done}/{number} images")
+
+
+def _say(line: str) -> None:
+    """Print one line."""
+    sys.stdout.write(f"features: {line}\n")
+    sys.stdout.flush()

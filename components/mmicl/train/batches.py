@@ -9,13 +9,10 @@ import torch
 from PIL import Image
 
 from mmicl.errors import DataError
-from mmicl.model.features import FeatureStore
 from mmicl.model.processor import IGNORED, MmiclProcessor
 from mmicl.train.order import batch_indices, plan_micro_batches
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mmicl.images.store import ImageStore
     from mmicl.records import Sample
 
@@ -181,13 +178,3 @@ def load_pixels(images: "ImageStore", processor: MmiclProcessor) -> VisualLoader
         return processor.pixels([images.load(reference)])[0]
 
     return load
-
-
-def load_features(folder: "Path", key: str, precision: str) -> VisualLoader:
-    """Features of image references, from the store.
-
-    Raises:
-        DataError: The store is of another key, or damaged.
-    """
-    store = FeatureStore(folder, key, "bf16" if precision == "bf16" else "fp32")
-    return store.get

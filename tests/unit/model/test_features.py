@@ -11,7 +11,12 @@ from tiny_model import Tiny
 from mmicl.errors import DataError
 from mmicl.images.store import ImageStore
 from mmicl.model import features
-from mmicl.model.features import FeatureStore, compute_features, feature_key
+from mmicl.model.features import (
+    FeatureStore,
+    compute_features,
+    discard_damaged,
+    feature_key,
+)
 
 Pictures = tuple[ImageStore, list[str]]
 
@@ -108,25 +113,36 @@ def test_the_key_follows_preprocessing_and_precision_but_not_the_language_model(
         image_processor.image_mean = mean
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut"])
-def test_damage_is_found(
+def test_a_shard_that_was_cut_is_refused(
+    tiny: Tiny, pictures: Pictures, key: str, tmp_path: Path
+) -> None:
+    images, references = pictures
+    FeatureStore(tmp_path, key).ensure(references, images, *tiny)
+    shard = next(tmp_path.glob("*.safetensors"))
+    shard.write_bytes(shard.read_bytes()[:-5])
+    with pytest.raises(DataError, match="bytes instead of"):
+        FeatureStore(tmp_path, key)
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "lose"])
+def test_damage_is_found_and_mended(
     tiny: Tiny, pictures: Pictures, key: str, tmp_path: Path, damage: str
 ) -> None:
     images, references = pictures
-    store = FeatureStore(tmp_path, key)
-    store.ensure(references, images, *tiny)
-    store.verify()
+    whole = FeatureStore(tmp_path, key)
+    whole.ensure(references, images, *tiny)
+    assert discard_damaged(tmp_path) == []
+    before = whole.get(references[0])
     shard = next(tmp_path.glob("*.safetensors"))
     data = bytearray(shard.read_bytes())
-    if damage == "flip":
-        data[-5] ^= 1
-        shard.write_bytes(data)
-        with pytest.raises(DataError, match="the digest is not the recorded one"):
-            FeatureStore(tmp_path, key).verify()
-    else:
-        shard.write_bytes(data[:-5])
-        with pytest.raises(DataError, match="bytes instead of"):
-            FeatureStore(tmp_path, key)
+    data[-5] ^= 1
+    shard.unlink()
+    if damage != "lose":
+        shard.write_bytes(data if damage == "flip" else data[:-5])
+    assert discard_damaged(tmp_path) == [shard.name]
+    mended = FeatureStore(tmp_path, key)
+    assert mended.ensure(references, images, *tiny) == len(references)
+    assert torch.equal(mended.get(references[0]), before)
 
 
 def test_half_precision_is_stored_as_such(tiny: Tiny, pictures: Pictures, tmp_path: Path) -> None:
