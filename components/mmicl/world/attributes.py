@@ -24,6 +24,20 @@ COLORS: dict[str, tuple[int, int, int]] = {
     "black": (28, 28, 30),
     "cyan": (44, 200, 222),
 }
+UNNAMED: dict[str, tuple[int, int, int]] = {
+    "pink": (250, 150, 190),
+    "brown": (128, 78, 40),
+    "olive": (122, 124, 36),
+    "navy": (20, 28, 92),
+    "teal": (8, 112, 108),
+    "lime": (172, 226, 70),
+    "maroon": (112, 12, 40),
+    "lavender": (170, 150, 230),
+    "salmon": (244, 140, 110),
+    "gray": (136, 136, 140),
+}
+"""Colours that no text of the world names and no dataset shows: an encoder learns shapes in them
+without seeing a held-out combination."""
 SIZES = ("small", "large")
 GRID = 3
 ROWS = ("top", "middle", "bottom")

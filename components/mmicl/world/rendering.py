@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw
 
-from mmicl.world.attributes import COLORS, GRID
+from mmicl.world.attributes import COLORS, GRID, UNNAMED
 from mmicl.world.scenes import Scene, Thing
 
 SIZE = 96
@@ -19,6 +19,8 @@ BACKGROUNDS = (
     (246, 246, 244), (232, 236, 240), (240, 232, 220), (224, 236, 224),
     (238, 226, 236), (214, 218, 222), (250, 242, 214), (220, 232, 246),
 )  # fmt: skip
+
+PALETTE = {**COLORS, **UNNAMED}
 
 Point = tuple[float, float]
 
@@ -92,7 +94,7 @@ def lay_out(scene: Scene) -> list[Placement]:
         radius = RADII[thing.size] + rng.uniform(-0.8, 0.8)
         tilt = math.radians(rng.uniform(-8, 8))
         fill = tuple(
-            min(255, max(0, value + rng.randint(-10, 10))) for value in COLORS[thing.color]
+            min(255, max(0, value + rng.randint(-10, 10))) for value in PALETTE[thing.color]
         )
         if spot in centers:  # inside what was drawn there
             center, radius = centers[spot], INSIDE_RADIUS

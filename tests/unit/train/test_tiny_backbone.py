@@ -16,6 +16,7 @@ from mmicl.train.tiny.language import NO_DECLARATION, Reader, ReadingTask, initi
 from mmicl.train.tiny.loop import train
 from mmicl.train.tiny.tasks import MADE_UP, SKILLS, make_asked
 from mmicl.train.tiny.vision import (
+    IGNORED,
     WORDS,
     Namer,
     NamingTask,
@@ -178,6 +179,22 @@ def test_labels_name_each_word_of_each_phrase() -> None:
         )
         assert told == describe(picture, 8)
         assert render_picture(picture).mode == "RGB"
+
+
+def test_colors_without_a_name_carry_no_loss() -> None:
+    rng = random.Random(6)
+    pictures = [draw_picture(rng, "train", unnamed=0.5) for _ in range(60)]
+    labels = list_labels(pictures, 8)
+    ignored = (labels == IGNORED).nonzero()
+    assert set(ignored[:, 2].tolist()) == {1}, "the second word of a phrase is the color"
+    named = {
+        thing.combination
+        for picture in pictures
+        if isinstance(picture, Scene)
+        for thing in picture.things
+        if thing.color in COLORS
+    }
+    assert named <= set(list_combinations("train"))
 
 
 def test_the_namer_trains_what_sees_and_nothing_else() -> None:

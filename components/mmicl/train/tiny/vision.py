@@ -6,6 +6,7 @@ phrase has up to five words, one classifier each; the classifiers are thrown awa
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,6 +25,7 @@ from mmicl.world.attributes import (
     ROWS,
     SHAPES,
     SIZES,
+    UNNAMED,
 )
 from mmicl.world.description import NOTHING, Crop, Picture, describe
 from mmicl.world.matrices import CONFIGURATIONS, Panel, count_levels
@@ -44,7 +46,12 @@ WORDS = tuple(
          *POLYGONS)
     )
 )  # fmt: skip
-PANEL_SHARE, CROP_SHARE = 0.2, 0.12
+PANEL_SHARE, CROP_SHARE = 0.15, 0.15
+UNNAMED_SHARE = 0.45
+"""How many things get a colour without a name, and no loss on its word. Without them the shape is
+learnt together with the colour: of held-out combinations 8 % of the shapes were right, of training
+combinations 59 %, where chance has 13 %."""
+IGNORED = -100
 CURRICULUM = ((0.08, 1), (0.2, 2), (0.35, 3))
 """Up to this share of the steps, scenes have at most so many things: naming comes before order."""
 
@@ -86,8 +93,13 @@ def initialize(namer: Namer, seed: int) -> None:
             value.normal_(std=deviation, generator=generator)
 
 
-def draw_picture(rng: random.Random, split: Split, most: int = MAX_THINGS) -> Picture:
-    """A scene of at most `most` things; sometimes a crop of one, or a panel of a matrix."""
+def draw_picture(
+    rng: random.Random, split: Split, most: int = MAX_THINGS, unnamed: float = 0.0
+) -> Picture:
+    """A scene of at most `most` things; sometimes a crop of one, or a panel of a matrix.
+
+    `unnamed` is the share of things that get a colour without a name.
+    """
     kind = rng.random()
     if kind < PANEL_SHARE:
         configuration = rng.choice(tuple(CONFIGURATIONS))
@@ -98,6 +110,12 @@ def draw_picture(rng: random.Random, split: Split, most: int = MAX_THINGS) -> Pi
         slots = sorted(rng.sample(range(CONFIGURATIONS[configuration]), number + 1))
         return Panel(number, shape, size, color, configuration, tuple(slots))
     scene = sample_scene(rng, split, least=1, most=most)
+    if unnamed:
+        things = [
+            replace(thing, color=rng.choice(tuple(UNNAMED))) if rng.random() < unnamed else thing
+            for thing in scene.things
+        ]
+        scene = Scene(tuple(things), scene.look)
     if kind < PANEL_SHARE + CROP_SHARE:
         return Crop(scene, rng.choice(scene.things))
     return scene
@@ -114,8 +132,11 @@ def render_picture(picture: Picture) -> Image.Image:
 
 
 def list_labels(pictures: Sequence[Picture], slots: int) -> Tensor:
-    """Word numbers [pictures, slots, PHRASE_WORDS] of the pictures' descriptions."""
-    places = {word: place for place, word in enumerate(WORDS)}
+    """Word numbers [pictures, slots, PHRASE_WORDS] of the pictures' descriptions.
+
+    Unnamed colours are IGNORED.
+    """
+    places = {word: place for place, word in enumerate(WORDS)} | dict.fromkeys(UNNAMED, IGNORED)
     rows = []
     for picture in pictures:
         phrases = [phrase.split() for phrase in describe(picture, slots)]
@@ -138,31 +159,44 @@ class NamingTask:
         self.seed, self.steps, self.batch_size = seed, steps, batch_size
 
     def make(
-        self, stream: str, split: Split, count: int, most: int = MAX_THINGS
+        self,
+        stream: str,
+        split: Split,
+        count: int,
+        most: int = MAX_THINGS,
+        unnamed: float = 0.0,
     ) -> tuple[Tensor, Tensor]:
         """Pixels and labels of `count` pictures."""
         rng = random.Random(f"{self.seed}/{stream}")
-        pictures = [draw_picture(rng, split, most) for _ in range(count)]
+        pictures = [draw_picture(rng, split, most, unnamed) for _ in range(count)]
         pixels = self.processor.pixels([render_picture(picture) for picture in pictures])
         return pixels, list_labels(pictures, self.processor.num_query_tokens)
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Cross-entropy over the words of all phrases."""
         most = next((most for share, most in CURRICULUM if step < share * self.steps), MAX_THINGS)
-        pixels, labels = self.make(f"vision/{step}", "train", self.batch_size, most)
+        stream = f"vision/{step}"
+        pixels, labels = self.make(stream, "train", self.batch_size, most, UNNAMED_SHARE)
         logits = self.namer(pixels)
-        loss = functional.cross_entropy(logits.flatten(0, 2), labels.flatten())
-        right = (logits.argmax(-1) == labels).all(-1)
+        loss = functional.cross_entropy(
+            logits.flatten(0, 2), labels.flatten(), ignore_index=IGNORED
+        )
+        right = ((logits.argmax(-1) == labels) | (labels == IGNORED)).all(-1)
         return loss, {"phrases": right.float().mean().item()}
 
     @torch.inference_mode()
     def measure(self, split: Split, count: int = 400) -> dict[str, float]:
-        """Shares, in points: phrases named right where there is something, whole pictures right."""
+        """Points: phrases and pictures named wholly right, and each word of scenes' things."""
         pixels, labels = self.make(f"measure/{split}", split, count)
         found = torch.cat([self.namer(part).argmax(-1) for part in pixels.split(100)])
         right = (found == labels).all(-1)
         there = labels[..., 0] != WORDS.index(NOTHING)
+        things = torch.isin(labels[..., 2], torch.tensor([WORDS.index(name) for name in SHAPES]))
         return {
             "phrases": 100 * right[there].float().mean().item(),
             "pictures": 100 * right.all(-1).float().mean().item(),
+            **{
+                name: 100 * (found == labels)[..., place][things].float().mean().item()
+                for place, name in enumerate(("size", "color", "shape", "row", "column"))
+            },
         }
