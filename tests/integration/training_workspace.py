@@ -1,4 +1,4 @@
-"""A checkout's data for training, made in a second: pictures of one shape, its caption, its colour."""
+"""A checkout made for training in a second: pictures of one shape, its caption, its colour."""
 
 from pathlib import Path
 from typing import Any
