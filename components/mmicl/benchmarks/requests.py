@@ -17,7 +17,7 @@ from mmicl.mic.exemplars import ExemplarPool
 from mmicl.mic.queries import expand
 from mmicl.mic.scheme import find_fault, render
 from mmicl.mic.templates import TASKS, pick_template
-from mmicl.records import BLANK_IMAGE, Example, Request, Template
+from mmicl.records import BLANK_IMAGE, Example, Request, Template, split_reference
 
 Asked = tuple[Example, tuple[Request, ...]]
 """An Example and its requests, in the order of `mic.queries.expand`."""
@@ -153,8 +153,9 @@ def blank_pictures(asked: Sequence[Asked]) -> list[Asked]:
 def shuffle_pictures(examples: Sequence[Example], seed: int) -> dict[str, tuple[str, ...]]:
     """Give every Example the pictures of another one with as many.
 
-    Each Example's pictures go to exactly one other. They are never those of the Example's own
-    group, unless one group holds more than half of the Examples with that many pictures.
+    Each Example's pictures go to exactly one other. They are never those of its own group, nor of
+    one that shows the same pictures (two sentences of one NLVR2 pair), unless such groups together
+    hold more than half of the Examples with that many pictures.
 
     Returns:
         Example id -> images.
@@ -164,9 +165,26 @@ def shuffle_pictures(examples: Sequence[Example], seed: int) -> dict[str, tuple[
         classes[len(example.images)].append(example)
     dealt = {}
     for members in classes.values():
-        members.sort(key=lambda one: (rank("shuffle", seed, one.group), rank(seed, one.id)))
-        # Groups lie side by side, so a shift by the largest one leads out of every group.
-        shift = max(Counter(one.group for one in members).values())
+        kin = _join_groups(members)
+        members.sort(key=lambda one: (rank("shuffle", seed, kin[one.group]), rank(seed, one.id)))
+        # Kin lie side by side, so a shift by the largest family leads out of every family.
+        shift = max(Counter(kin[one.group] for one in members).values()) % len(members) or 1
         for place, example in enumerate(members):
             dealt[example.id] = members[(place + shift) % len(members)].images
     return dealt
+
+
+def _join_groups(examples: Sequence[Example]) -> dict[str, str]:
+    """Group -> the first of all groups that are tied to it by an Example of the same pictures."""
+    first: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while first.setdefault(name, name) != name:
+            name = first[name]
+        return name
+
+    for example in examples:
+        pictures = sorted({split_reference(reference)[0] for reference in example.images})
+        one, other = find(example.group), find(f"pictures {' '.join(pictures)}")
+        first[max(one, other)] = min(one, other)
+    return {example.group: find(example.group) for example in examples}

@@ -112,6 +112,18 @@ def test_shuffling_permutes_pictures_between_groups_and_changes_nothing_else() -
         assert other.model_copy(update={"images": one.images}) == one
 
 
+def test_pictures_that_groups_share_are_not_dealt_among_them() -> None:
+    """Two sentences of one NLVR2 set are two groups over the same pictures."""
+    rows = [
+        example("nlvr", n, group=f"sentence-{n}", images=(f"left-{n // 2}", f"right-{n // 2}"))
+        for n in range(40)
+    ]
+    for seed in range(8):
+        dealt = shuffle_pictures(rows, seed)
+        assert sorted(dealt.values()) == sorted(row.images for row in rows)
+        assert all(dealt[row.id] != row.images for row in rows)
+
+
 def test_pictures_are_dealt_among_items_with_as_many() -> None:
     rows = [
         example("vcr", n, images=tuple(f"{n}-{k}" for k in range(1 + n % 3))) for n in range(12)
@@ -121,6 +133,12 @@ def test_pictures_are_dealt_among_items_with_as_many() -> None:
         assert len(dealt[row.id]) == len(row.images)
         assert dealt[row.id] != row.images
     assert shuffle_pictures(rows[:1], seed=5) == {rows[0].id: rows[0].images}
+
+
+def test_pictures_of_a_single_group_are_still_dealt() -> None:
+    rows = questions(6, group=6)
+    dealt = shuffle_pictures(rows, seed=5)
+    assert all(dealt[row.id] != row.images for row in rows)
 
 
 def test_a_shuffled_items_four_questions_show_the_same_pictures() -> None:
