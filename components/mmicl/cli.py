@@ -186,12 +186,13 @@ def score(
     benchmark: Annotated[str, typer.Argument(help="pope, mme, vqav2, nlvr2, …")],
     predictions: Annotated[Path, typer.Option(help="File or folder, in the official format.")],
     references: Annotated[Path | None, typer.Option(help="File or folder, official.")] = None,
+    per_item: Annotated[bool, typer.Option(help="Every question's own score as well.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Score any model's predictions by the official rule."""
     from mmicl.benchmarks.score import score_files
 
-    print_object(score_files(benchmark, predictions, references), as_json)
+    print_object(score_files(benchmark, predictions, references, per_item=per_item), as_json)
 
 
 @app.command(rich_help_panel="Look")
