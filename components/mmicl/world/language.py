@@ -14,9 +14,9 @@ from mmicl.world.attributes import (
     add_article,
     pluralize,
 )
-from mmicl.world.scenes import RELATIONS, Relation, Scene, Thing, hold_relation, list_relations
+from mmicl.world.scenes import Relation, Scene, Thing, list_relations
 
-GENERIC = ("shape", "object", "thing")
+GENERIC = ("object", "thing")
 RELATION_PHRASES: dict[Relation, tuple[str, ...]] = {
     "left of": ("left of", "to the left of"),
     "right of": ("right of", "to the right of"),
@@ -54,10 +54,10 @@ def capitalize(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def name_thing(thing: Thing, *, size: bool, article: bool = True) -> str:
-    """`a large red star`, or without size or article."""
-    phrase = f"{thing.size} {thing.color} {thing.shape}" if size else f"{thing.color} {thing.shape}"
-    return add_article(phrase) if article else phrase
+def name_thing(thing: Thing, *, size: bool) -> str:
+    """`a large red star`, or `a red star`."""
+    phrase = f"{thing.color} {thing.shape}"
+    return add_article(f"{thing.size} {phrase}" if size else phrase)
 
 
 def list_references(scene: Scene, thing: Thing, omit: str, rng: random.Random) -> list[str]:
@@ -65,7 +65,7 @@ def list_references(scene: Scene, thing: Thing, omit: str, rng: random.Random) -
 
     `omit` is the attribute that must not be given away. Shortest first.
     """
-    generic = rng.choice(GENERIC[1:])
+    generic = rng.choice(GENERIC)
     found: list[str] = []
     for names in (("shape",), ("color",), ("color", "shape"), ("size", "shape"), ("size", "color"),
                   ("size", "color", "shape")):  # fmt: skip
@@ -121,12 +121,10 @@ def caption_place(scene: Scene, rng: random.Random) -> str:
 
 
 def caption_count(scene: Scene, rng: random.Random) -> str:
-    """A caption that counts, and names one thing."""
+    """A caption that counts two or more things, and names one."""
     thing = rng.choice(scene.things)
-    count = len(scene.things)
-    noun = "shape" if count == 1 else "shapes"
-    forms = ("{} {}, one of them is {}.", "a picture of {} {} with {}.")
-    return rng.choice(forms).format(NUMBERS[count], noun, name_thing(thing, size=False))
+    forms = ("{} shapes, one of them is {}.", "a picture of {} shapes with {}.")
+    return rng.choice(forms).format(NUMBERS[len(scene.things)], name_thing(thing, size=False))
 
 
 def write_captions(scene: Scene, rng: random.Random, count: int = 5) -> list[str]:
@@ -144,8 +142,3 @@ def write_captions(scene: Scene, rng: random.Random, count: int = 5) -> list[str
         kind = rng.choice(kinds)
     rng.shuffle(captions)
     return captions
-
-
-def draw_false_relation(first: Thing, second: Thing, rng: random.Random) -> Relation:
-    """A relation in which `first` does not stand to `second`."""
-    return rng.choice([name for name in RELATIONS if not hold_relation(first, name, second)])

@@ -74,7 +74,7 @@ class Maker:
 def make_caption(maker: Maker) -> list[Query]:
     """One caption of a scene."""
     scene = maker.scene(least=2)
-    return maker.make("caption", [scene], write_captions(scene, maker.rng, 1)[0])
+    return maker.make("caption", [scene], maker.rng.choice(write_captions(scene, maker.rng)))
 
 
 def make_vqa(maker: Maker) -> list[Query]:
