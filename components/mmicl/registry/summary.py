@@ -46,7 +46,7 @@ def write_summary(
     """Write reports/summary.json and return it.
 
     Scores are in points of 0-100 where the metric is a share; `chance` is null where guessing has
-    no defined score.
+    no defined score. Scores that present params, data and code did not make are left out.
 
     Args:
         paths: The checkout.
@@ -54,7 +54,9 @@ def write_summary(
         stages: Every stage of the run, in order.
         registered: What `tracking.sync` returned.
     """
-    scores = read_json(paths.scores)["benchmarks"] if paths.scores.exists() else {}
+    scored = paths.scores.exists() and "evaluate" not in registered.stale
+    judged = paths.gates.exists() and "register" not in registered.stale
+    scores = read_json(paths.scores)["benchmarks"] if scored else {}
     measured = [
         (benchmark, metric, result["n"], found)
         for benchmark, result in scores.items()
@@ -76,7 +78,7 @@ def write_summary(
             for benchmark, metric, _, found in measured
         },
         "headlines": {benchmark: result["headline"] for benchmark, result in scores.items()},
-        "gates": read_json(paths.gates)["gates"] if paths.gates.exists() else {},
+        "gates": read_json(paths.gates)["gates"] if judged else {},
         "model": {
             "name": registered.name,
             "version": registered.version,

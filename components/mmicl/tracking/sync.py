@@ -1,5 +1,6 @@
 """Bringing MLflow in line with what lies on disk; calling it again changes nothing."""
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,26 +44,33 @@ def sync(
         DataError: A file that a stage left is not what it should be.
     """
     chain = read_chain(paths, ("register", registering) if registering else None)
-    pipeline_run_id = pipeline_run_id or os.environ.get(PIPELINE_VARIABLE)
-    if not chain.stages and pipeline_run_id is None:
+    given = pipeline_run_id or os.environ.get(PIPELINE_VARIABLE)
+    if not chain.stages and given is None:
         raise UserError("no stage ran here yet", where=paths.root, remedy="run mmicl run")
     store = Store(paths)
     with store.hold("sync"):
-        pipeline = pipeline_run_id or _find_pipeline(store, config, chain)
+        pipeline = given or _find_pipeline(store, config, chain)
         run_ids = {
             name: _write_stage(store, paths, stage, pipeline)
             for name, stage in chain.stages.items()
         }
         lineage = _write_pipeline(store, paths, config, chain, pipeline, run_ids)
-        name = config.register_.name
+        if given is None and store.run(pipeline).info.status == "RUNNING":
+            store.set_status(pipeline, "FINISHED")  # else whoever began it ends it
+        name, stale = config.register_.name, tuple(chain.stale)
         if "register" not in chain.stages:
-            return Registered(name, None, (), pipeline)
+            return Registered(name, None, (), pipeline, stale=stale)
         version = register_version(
             store, paths, name, chain.stages["register"], run_ids["register"], lineage
         )
         store.set_tags(pipeline, {"mmicl.model": f"{name}/{version.version}"})
         return Registered(
-            name, version.version, version.aliases, pipeline, version.tags["mmicl.champion"]
+            name,
+            version.version,
+            version.aliases,
+            pipeline,
+            version.tags["mmicl.champion"],
+            stale,
         )
 
 
@@ -155,18 +163,17 @@ def _write_pipeline(
             NOTE_TAG: _write_note(store, chain, run_id, run_ids),
         },
     )
+    for path, folder, stage in (
+        (paths.root / "params.yaml", None, None),
+        (lock, None, None),
+        (paths.scores, None, "evaluate"),
+        (paths.validation, None, "validate"),
+        (paths.data_docs, "data_docs", "validate"),
+    ):
+        if path.exists() and (stage is None or stage in chain.stages):
+            store.log_artifact(run_id, path, folder)
     if "evaluate" in chain.stages:
         store.log_text(run_id, draw_samples(paths, config), "samples.html")
-    for path, folder in (
-        (paths.root / "params.yaml", None),
-        (lock, None),
-        (paths.scores, None),
-        (paths.validation, None),
-        (paths.data_docs, "data_docs"),
-    ):
-        if path.exists():
-            store.log_artifact(run_id, path, folder)
-    store.set_status(run_id, "FINISHED")
     return lineage
 
 
@@ -226,4 +233,5 @@ def _write_note(store: Store, chain: Chain, run_id: str, run_ids: Mapping[str, s
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a fact can be a metric; others become tags."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -30,6 +30,8 @@ class Registered:
     pipeline_run: str
     champion: str = ""
     """Why the version is, or is not, the champion."""
+    stale: tuple[str, ...] = ()
+    """Stages of dvc.lock whose outs are not those of the present params, data and code."""
 
 
 def register_version(

@@ -91,6 +91,13 @@ def test_summary_before_a_model_says_so(paths: Paths) -> None:
     assert load_summary(paths)["scores"] == []
 
 
+def test_stale_scores_are_no_result_of_this_run(paths: Paths) -> None:
+    write(paths, Registered("mmicl-tiny", None, (), "run", stale=("evaluate", "register")))
+    summary = load_summary(paths)
+    assert summary["scores"] == []
+    assert summary["gates"] == {}
+
+
 def test_file_that_is_no_summary_is_named(paths: Paths) -> None:
     write_json(paths.summary, {"profile": "tiny"})
     with pytest.raises(DataError, match=r"summary\.json: no summary of a run"):
