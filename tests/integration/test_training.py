@@ -108,7 +108,7 @@ def test_both_stages_write_their_outs(
     assert manifest["shape"] == [8, 128]
     record = read_json(paths.finetuned / "trained.json")
     assert record["recipe"] == "paper"
-    assert set(record["validation_loss"]) == {"2", "4"}
+    assert 0 < record["validation_loss"] < 10
     assert all(re.search(r"projection|Attention\.[qv]", name) for name in record["names"])
     for name in ("pretrain", "finetune"):
         curve = read_curve(paths.curve(name))

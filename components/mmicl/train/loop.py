@@ -68,7 +68,8 @@ class Trainer:
     progress: Progress
     log: Callable[[dict[str, float], int], None]
     curve: list[CurveRow] = field(default_factory=list)
-    validation_losses: dict[int, float] = field(default_factory=dict)
+    validation_loss: float | None = None
+    """At the end; None without validation samples."""
     truncated: int = 0
     started_from: int = 0
     """Steps that an earlier try had done."""
@@ -109,9 +110,11 @@ class Trainer:
             if row.step % every == 0 or row.step == self.training.steps:
                 self._report(row, meter)
             if row.step % self.launch.checkpoint_every == 0 and row.step < self.training.steps:
+                paused = time.monotonic()
                 self._validate(row.step)
                 self._checkpoint(row.step)
-        self._validate(self.training.steps)
+                meter.exclude(time.monotonic() - paused)
+        self.validation_loss = self._validate(self.training.steps)
         return gather_trained(self.engine, self.names)
 
     def _make_batch(self, step: int) -> "StepBatch":
@@ -165,10 +168,10 @@ class Trainer:
             self.log({**values, **rates}, row.step)
 
     @torch.no_grad()
-    def _validate(self, step: int) -> None:
+    def _validate(self, step: int) -> float | None:
         """Mean loss of a target token over the validation samples, which all ranks share."""
         if self.validation is None:
-            return
+            return None
         set_training(self.engine, False)
         loss_model = cast("LossModel", self.engine.module)
         total = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -182,10 +185,10 @@ class Trainer:
         set_training(self.engine, True)
         dist.all_reduce(total)
         loss = float(total) / tokens
-        self.validation_losses[step] = loss
         self.progress.say(f"step {step}/{self.training.steps}, validation loss {loss:.4f}")
         if self.rank == 0:
             self.log({"validation_loss": loss}, step)
+        return loss
 
     def _checkpoint(self, step: int) -> None:
         """Write a checkpoint: all ranks their parts, rank 0 the completion record."""
@@ -196,7 +199,7 @@ class Trainer:
         save_state(self.engine, folder, self.rank)
         if self.rank == 0:
             write_curve(folder / CURVE, self.curve)
-            write_json(folder / "state.json", self._state())
+            write_json(folder / "state.json", {"truncated": self.truncated})
         dist.barrier()
         if self.rank == 0:
             keep = self.launch.keep_checkpoints
@@ -217,12 +220,6 @@ class Trainer:
         load_state(self.engine, folder, self.rank)
         set_training(self.engine, True)
         self.curve = read_curve(folder / CURVE)
-        state = read_json(folder / "state.json")
-        self.truncated = state["truncated"]
-        self.validation_losses = {int(key): value for key, value in state["validation"].items()}
+        self.truncated = read_json(folder / "state.json")["truncated"]
         self.progress.say(f"going on from step {step}")
         return step
-
-    def _state(self) -> dict[str, Any]:
-        """What the trainer counts, for a checkpoint."""
-        return {"truncated": self.truncated, "validation": self.validation_losses}

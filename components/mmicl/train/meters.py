@@ -79,6 +79,10 @@ class Throughput:
         self.tokens += batch.tokens
         self.waited += waited
 
+    def exclude(self, seconds: float) -> None:
+        """Leave out time that went into something else, such as a checkpoint."""
+        self.since += seconds
+
     def report(self) -> dict[str, float]:
         """Rates since the last report, over all ranks, and begin anew."""
         now = time.monotonic()

@@ -48,5 +48,5 @@ def run_training(
         with replace_file(paths.curve(stage)) as curve:
             shutil.copyfile(result / "curve.csv", curve)
     record = read_json(out / "trained.json")
-    names = ("parameters", "of_parameters", "samples", "final_loss", "truncated_targets")
-    return {name: record[name] for name in names}
+    names = ("parameters", "of_parameters", "samples", "final_loss", "validation_loss")
+    return {name: record[name] for name in (*names, "truncated_targets")}

@@ -242,7 +242,7 @@ def _write_result(job: Job, trainer: "Trainer", tensors: dict[str, Any], total: 
         "training": job.training.model_dump(),
         "samples": len(trainer.batches.samples),
         "final_loss": trainer.curve[-1].loss,
-        "validation_loss": {str(step): loss for step, loss in trainer.validation_losses.items()},
+        "validation_loss": trainer.validation_loss,
         "truncated_targets": trainer.truncated,
     }
     with replace_folder(job.run_folder / "result") as folder:

@@ -29,7 +29,8 @@ def test_what_is_no_curve_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_rates_are_counts_over_seconds_since_the_last_report() -> None:
     batch = StepBatch([], 32, 64, 1000, 100, 0.0, 0)
-    meter = Throughput(since=time.monotonic() - 2.0)
+    meter = Throughput(since=time.monotonic() - 5.0)
+    meter.exclude(3.0)
     meter.add(batch, waited=0.5)
     meter.add(batch, waited=0.5)
     rates = meter.report()
