@@ -4,7 +4,9 @@ import queue
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
+
+Status = Literal["FINISHED", "FAILED"]
 
 
 class StageRun(Protocol):
@@ -14,8 +16,8 @@ class StageRun(Protocol):
         """Log values at a step."""
         ...
 
-    def close(self) -> None:
-        """End the run."""
+    def close(self, status: Status = "FINISHED") -> None:
+        """End the run as FINISHED or FAILED."""
         ...
 
 
@@ -33,6 +35,7 @@ class Tracker:
     def __init__(self, open_run: Callable[[], StageRun], say: Callable[[str], None]) -> None:
         self._open, self._say = open_run, say
         self._queue: queue.Queue[tuple[dict[str, float], int] | None] = queue.Queue()
+        self._status: Status = "FINISHED"
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
 
     def __enter__(self) -> Self:
@@ -45,6 +48,7 @@ class Tracker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._status = "FINISHED" if kind is None else "FAILED"
         self._queue.put(None)
         self._thread.join()
 
@@ -57,6 +61,6 @@ class Tracker:
             run = self._open()
             while (item := self._queue.get()) is not None:
                 run.log_metrics(*item)
-            run.close()
+            run.close(self._status)
         except Exception as error:
             self._say(f"tracking stopped ({type(error).__name__}: {error}); training goes on")

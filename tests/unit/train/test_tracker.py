@@ -1,40 +1,53 @@
 """Tracking runs beside training: everything arrives, nothing waits, failures are said."""
 
-import time
+import threading
 
-from mmicl.train.tracker import Tracker
+import pytest
+
+from mmicl.train.tracker import Status, Tracker
 
 
-class SlowRun:
-    """A run that takes its time, like one on a busy database."""
+class BlockedRun:
+    """A run whose database is busy until it is let go."""
 
     def __init__(self) -> None:
         self.logged: list[tuple[int, float]] = []
-        self.closed = False
+        self.status = "RUNNING"
+        self.free = threading.Event()
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
-        time.sleep(0.01)
+        assert self.free.wait(timeout=30)
         self.logged.append((step, metrics["loss"]))
 
-    def close(self) -> None:
-        self.closed = True
+    def close(self, status: Status = "FINISHED") -> None:
+        self.status = status
 
 
 def test_everything_arrives_in_order_and_logging_does_not_wait() -> None:
-    run = SlowRun()
+    run = BlockedRun()
     with Tracker(lambda: run, print) as tracker:
-        started = time.monotonic()
         for step in range(20):
             tracker.log({"loss": step / 2}, step)
-        assert time.monotonic() - started < 0.1
+        assert run.logged == []  # twenty calls came back while none was written
+        run.free.set()
     assert run.logged == [(step, step / 2) for step in range(20)]
-    assert run.closed
+    assert run.status == "FINISHED"
+
+
+def test_a_training_that_failed_is_no_finished_run() -> None:
+    run = BlockedRun()
+    run.free.set()
+    with pytest.raises(ValueError, match="the loss"), Tracker(lambda: run, print) as tracker:
+        tracker.log({"loss": 1.0}, 1)
+        raise ValueError("the loss is not finite")
+    assert run.logged == [(1, 1.0)]
+    assert run.status == "FAILED"
 
 
 def test_a_failure_is_said_once_and_training_goes_on() -> None:
     said: list[str] = []
 
-    def fail() -> SlowRun:
+    def fail() -> BlockedRun:
         raise OSError("database is locked")
 
     with Tracker(fail, said.append) as tracker:
