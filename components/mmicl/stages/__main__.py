@@ -4,6 +4,7 @@ How it ended is left where the caller finds it, since exit codes do not pass thr
 """
 
 import importlib
+import logging
 import sys
 import time
 import traceback
@@ -26,6 +27,8 @@ def main(arguments: list[str]) -> int:
     if len(arguments) not in (1, 2):
         return _complain("usage: python -m mmicl.stages NAME [ITEM]", 2)
     die_with_parent()
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)  # of libraries, warnings alone
+    logging.getLogger("mmicl").setLevel(logging.INFO)
     paths, stage = Paths.here(), "@".join(arguments)
     try:
         _check_checkout(paths.root)
