@@ -30,6 +30,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@mkdir -p .mmicl/prefect  # Prefect warns of a home that is not there
 	@touch $@
 
 run: install  ## the whole chain: prefect deployment run mmicl/full (PROFILE=…, DATA=…)

@@ -69,8 +69,13 @@ class Paths:
 
     @property
     def scores(self) -> Path:
-        """All scores with intervals and controls: the DVC metrics (stage evaluate)."""
+        """All scores with intervals and controls (stage evaluate)."""
         return self.root / "reports" / "scores.json"
+
+    @property
+    def metrics(self) -> Path:
+        """The headline scores alone, as `dvc metrics show` prints them (stage evaluate)."""
+        return self.root / "reports" / "metrics.json"
 
     @property
     def predictions(self) -> Path:

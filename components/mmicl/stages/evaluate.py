@@ -8,14 +8,14 @@ from mmicl.benchmarks import BENCHMARKS
 from mmicl.benchmarks.requests import Protocol
 from mmicl.benchmarks.runner import Asker, Result, run_benchmark, write_results
 from mmicl.errors import UserError
-from mmicl.files import read_rows
+from mmicl.files import read_rows, write_json
 from mmicl.mic.templates import load_bank
 from mmicl.records import Example
 from mmicl.stages import StageContext
 
 
 def run(context: StageContext) -> None:
-    """Write reports/scores.json and reports/predictions.
+    """Write reports/scores.json, reports/predictions and reports/metrics.json.
 
     Raises:
         UserError: params name an unknown benchmark.
@@ -66,6 +66,14 @@ def run(context: StageContext) -> None:
             _print_result(name, results[name])
         context.facts.update(asked=len(cache) - known, answers=_count(results))
     write_results(paths.scores, paths.predictions, results)
+    write_json(paths.metrics, {name: _headline(one) for name, one in results.items()})
+
+
+def _headline(result: Result) -> dict[str, float]:
+    """The values that a person looks at first."""
+    found = result.report["metrics"]
+    names = [name for name in result.report["headline"] if name in found]
+    return {name: found[name]["value"] for name in names}
 
 
 def _count(results: dict[str, Result]) -> int:
