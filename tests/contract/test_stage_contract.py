@@ -96,7 +96,9 @@ def test_params_is_the_profile_that_it_names() -> None:
 def test_outs_are_the_paths_of_the_code_and_nobody_elses() -> None:
     paths = Paths(ROOT, ROOT / ".mmicl")
     members = {name: getattr(paths, name)("${key}") for name in ("raw", "examples", "images")}
-    single = "bank mic validation pretrained features finetuned scores predictions export gates"
+    single = (
+        "bank mic validation pretrained features finetuned scores metrics predictions export gates"
+    )
     known = [*members.values(), *(getattr(paths, name) for name in single.split())]
     outs = [out for stage in STAGES for key in ("outs", "metrics") for out in listed(stage, key)]
     assert sorted(outs) == sorted(str(path.relative_to(ROOT)) for path in known)
