@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
-from conftest import copy_checkout, run_in
+from checkouts import copy_checkout, run_in
 
 BUDGET = {
     "fetch": 30, "ingest": 30, "augment": 5, "build": 10, "validate": 30,

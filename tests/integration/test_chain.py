@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from conftest import run_in
+from checkouts import run_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, clean_environment
+from checkouts import ROOT, clean_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
