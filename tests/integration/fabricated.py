@@ -193,6 +193,10 @@ def _write_scores(paths: Paths, right: int, keys: list[str]) -> None:
         }  # fmt: skip
     pq.write_table(pa.Table.from_pylist(items), folder / "items.parquet")
     write_json(paths.scores, {"benchmarks": scores})
+    headlines = {
+        name: {"accuracy": one["metrics"]["accuracy"]["value"]} for name, one in scores.items()
+    }
+    write_json(paths.metrics, headlines)
 
 
 def _write_code(root: Path) -> None:

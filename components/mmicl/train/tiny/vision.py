@@ -1,13 +1,16 @@
 """ViT and Q-Former: query k learns to name the k-th phrase of a picture's description.
 
 A stand-in for BLIP-2's first stage, whose losses also tie the queries' outputs to text. Each
-phrase has up to five words, one classifier each; the classifiers are thrown away afterwards.
+phrase has up to five words, one classifier each. BLIP-2's encoder can see before that stage begins;
+ours learns it at the same time, from a second loss: each patch names what stands in its cell of the
+scene's grid. All classifiers are thrown away afterwards.
 """
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
@@ -20,6 +23,7 @@ from mmicl.world.attributes import (
     COLUMNS,
     GRADES,
     GREYS,
+    GRID,
     NUMBERS,
     POLYGONS,
     ROWS,
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
     from mmicl.model.processor import MmiclProcessor
 
 PHRASE_WORDS = 5
+CELL_WORDS = 3
+"""Size, colour, shape."""
 NO_WORD = ""
 WORDS = tuple(
     dict.fromkeys(
@@ -57,7 +63,7 @@ CURRICULUM = ((0.08, 1), (0.2, 2), (0.35, 3))
 
 
 class Namer(nn.Module):
-    """The part of a model that sees, with a classifier for each word of each query's phrase."""
+    """The part of a model that sees, with classifiers for the words of queries and patches."""
 
     def __init__(self, model: "Blip2ForConditionalGeneration") -> None:
         super().__init__()
@@ -65,13 +71,24 @@ class Namer(nn.Module):
         self.query_tokens = model.query_tokens
         hidden = model.query_tokens.shape[-1]
         self.heads = nn.Linear(hidden, PHRASE_WORDS * len(WORDS))
+        _, places, width = model.vision_model.embeddings.position_embedding.shape
+        self.patch_heads = nn.Linear(width, CELL_WORDS * len(WORDS))
+        self.patches_a_side = math.isqrt(places - 1)  # one is the class token's
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Logits [images, queries, PHRASE_WORDS, words] of pixels [images, 3, height, width]."""
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of pixels [images, 3, height, width].
+
+        Returns:
+            [images, queries, PHRASE_WORDS, words] and [images, patches, CELL_WORDS, words].
+        """
         seen = self.vision_model(pixel_values=pixels).last_hidden_state
         queries = self.query_tokens.expand(len(pixels), -1, -1)
         told = self.qformer(query_embeds=queries, encoder_hidden_states=seen).last_hidden_state
-        return self.heads(told).unflatten(-1, (PHRASE_WORDS, len(WORDS)))
+        patches = self.patch_heads(seen[:, 1:])  # without the class token
+        return (
+            self.heads(told).unflatten(-1, (PHRASE_WORDS, len(WORDS))),
+            patches.unflatten(-1, (CELL_WORDS, len(WORDS))),
+        )
 
 
 def initialize(namer: Namer, seed: int) -> None:
@@ -149,6 +166,26 @@ def list_labels(pictures: Sequence[Picture], slots: int) -> Tensor:
     return torch.tensor(rows)
 
 
+def list_cell_labels(pictures: Sequence[Picture], patches_a_side: int) -> Tensor:
+    """Word numbers [pictures, patches, CELL_WORDS] of what stands in each patch's cell.
+
+    IGNORED throughout where a picture is no scene; of two things in a cell, the outer one counts.
+    """
+    places = {word: place for place, word in enumerate(WORDS)} | dict.fromkeys(UNNAMED, IGNORED)
+    cell_of = [int((place + 0.5) * GRID / patches_a_side) for place in range(patches_a_side)]
+    rows = []
+    for picture in pictures:
+        cells = [[[IGNORED] * CELL_WORDS] * GRID for _ in range(GRID)]
+        if isinstance(picture, Scene):
+            empty = [places[NOTHING], places[NO_WORD], places[NO_WORD]]
+            cells = [[empty] * GRID for _ in range(GRID)]
+            for thing in reversed(picture.things):
+                words = (thing.size, thing.color, thing.shape)
+                cells[thing.row][thing.column] = [places[word] for word in words]
+        rows.append([cells[row][column] for row in cell_of for column in cell_of])
+    return torch.tensor(rows)
+
+
 class NamingTask:
     """Batches of pictures and the loss of naming them: a pure function of (seed, step)."""
 
@@ -158,37 +195,41 @@ class NamingTask:
         self.namer, self.processor = namer, processor
         self.seed, self.steps, self.batch_size = seed, steps, batch_size
 
-    def make(
-        self,
-        stream: str,
-        split: Split,
-        count: int,
-        most: int = MAX_THINGS,
-        unnamed: float = 0.0,
-    ) -> tuple[Tensor, Tensor]:
-        """Pixels and labels of `count` pictures."""
+    def draw(self, stream: str, split: Split, count: int, **options: Any) -> list[Picture]:
+        """Pictures of a stream; options as `draw_picture` has them."""
         rng = random.Random(f"{self.seed}/{stream}")
-        pictures = [draw_picture(rng, split, most, unnamed) for _ in range(count)]
-        pixels = self.processor.pixels([render_picture(picture) for picture in pictures])
-        return pixels, list_labels(pictures, self.processor.num_query_tokens)
+        return [draw_picture(rng, split, **options) for _ in range(count)]
+
+    def render(self, pictures: Sequence[Picture]) -> Tensor:
+        """Pixels [pictures, 3, height, width]."""
+        return self.processor.pixels([render_picture(picture) for picture in pictures])
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Cross-entropy over the words of all phrases."""
+        """Cross-entropy over the words of all phrases, plus that over the words of all patches."""
         most = next((most for share, most in CURRICULUM if step < share * self.steps), MAX_THINGS)
-        stream = f"vision/{step}"
-        pixels, labels = self.make(stream, "train", self.batch_size, most, UNNAMED_SHARE)
-        logits = self.namer(pixels)
-        loss = functional.cross_entropy(
+        pictures = self.draw(
+            f"vision/{step}", "train", self.batch_size, most=most, unnamed=UNNAMED_SHARE
+        )
+        logits, patch_logits = self.namer(self.render(pictures))
+        labels = list_labels(pictures, logits.shape[1])
+        patch_labels = list_cell_labels(pictures, self.namer.patches_a_side)
+        naming = functional.cross_entropy(
             logits.flatten(0, 2), labels.flatten(), ignore_index=IGNORED
         )
+        seeing = functional.cross_entropy(
+            patch_logits.flatten(0, 2), patch_labels.flatten(), ignore_index=IGNORED
+        )
         right = ((logits.argmax(-1) == labels) | (labels == IGNORED)).all(-1)
-        return loss, {"phrases": right.float().mean().item()}
+        figures = {"naming": naming.item(), "seeing": seeing.item()}
+        return naming + seeing, {**figures, "phrases": right.float().mean().item()}
 
     @torch.inference_mode()
     def measure(self, split: Split, count: int = 400) -> dict[str, float]:
         """Points: phrases and pictures named wholly right, and each word of scenes' things."""
-        pixels, labels = self.make(f"measure/{split}", split, count)
-        found = torch.cat([self.namer(part).argmax(-1) for part in pixels.split(100)])
+        pictures = self.draw(f"measure/{split}", split, count)
+        labels = list_labels(pictures, self.processor.num_query_tokens)
+        parts = self.render(pictures).split(100)
+        found = torch.cat([self.namer(part)[0].argmax(-1) for part in parts])
         right = (found == labels).all(-1)
         there = labels[..., 0] != WORDS.index(NOTHING)
         things = torch.isin(labels[..., 2], torch.tensor([WORDS.index(name) for name in SHAPES]))
