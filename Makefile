@@ -9,6 +9,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
+# An empty environment (env -i) has no PATH, without which Python does not find itself.
+export PATH := $(or $(PATH),/usr/local/bin:/usr/bin:/bin)
+
 # What stands between a person and `make run`, said in one line each.
 ifeq ($(filter help,$(or $(MAKECMDGOALS),help)),)
 ifneq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info[:2] == (3, 11))' 2>/dev/null),True)
