@@ -9,24 +9,28 @@ import torch
 from mmicl.augment.bank import shipped_bank, write_bank
 from mmicl.errors import DataError
 from mmicl.mic.scheme import render
+from mmicl.model.features import encode_images
 from mmicl.model.loading import load_model
 from mmicl.records import PLACEHOLDER, Template
 from mmicl.train.tiny.__main__ import main
-from mmicl.train.tiny.language import NO_DECLARATION, Reader, ReadingTask, initialize
+from mmicl.train.tiny.language import NO_DECLARATION, Reader, ReadingTask
 from mmicl.train.tiny.loop import train
 from mmicl.train.tiny.tasks import MADE_UP, SKILLS, make_asked
 from mmicl.train.tiny.vision import (
+    FEATURE_SCALE,
     IGNORED,
     WORDS,
     Namer,
     NamingTask,
     draw_picture,
+    enlarge_features,
+    list_cell_labels,
     list_labels,
     render_picture,
 )
 from mmicl.world.attributes import COLORS, SHAPES, list_combinations
-from mmicl.world.description import describe
-from mmicl.world.scenes import Scene
+from mmicl.world.description import Crop, describe
+from mmicl.world.scenes import Scene, Thing
 
 BANK: dict[str, list[Template]] = shipped_bank()
 
@@ -101,7 +105,7 @@ def test_slots_hold_the_sum_of_their_words(parts: tuple[Reader, ReadingTask]) ->
         assert len(places) == len(phrases) == 16
         for place, phrase in zip(places, phrases, strict=True):
             ids = reader.processor.tokenizer(phrase, add_special_tokens=False).input_ids
-            assert torch.allclose(made[row, place], table[ids].sum(0), atol=1e-5)
+            assert torch.allclose(made[row, place], table[ids].sum(0) / len(ids) ** 0.5, atol=1e-5)
 
 
 def test_some_prompts_go_without_declarations(parts: tuple[Reader, ReadingTask]) -> None:
@@ -130,7 +134,6 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
         for stop in stops:
             model, processor = load_model("builtin:tiny")
             reader = Reader(model, processor)
-            initialize(reader)
             task = ReadingTask(reader, BANK, seed=1, steps=4, batch_size=4)
 
             def step_loss(step: int, task: ReadingTask = task, stop: int = stop):
@@ -209,7 +212,30 @@ def test_the_namer_trains_what_sees_and_nothing_else() -> None:
     assert not any(name.startswith(("language", "qformer.embeddings")) for name in learns)
 
 
-@pytest.mark.slow
+def test_features_are_enlarged_as_a_whole() -> None:
+    model, processor = load_model("builtin:tiny")
+    rng = random.Random(1)
+    pixels = processor.pixels([render_picture(draw_picture(rng, "train")) for _ in range(2)])
+    with torch.inference_mode():
+        before = encode_images(model, pixels)
+        enlarge_features(model)
+        assert torch.allclose(encode_images(model, pixels), FEATURE_SCALE * before, atol=1e-4)
+
+
+def test_patches_name_what_stands_in_their_cell() -> None:
+    inner, outer = (
+        Thing("star", "red", "small", 0, 2),
+        Thing("ring", "blue", "large", 0, 2),
+    )
+    scene = Scene((outer, inner), look=3)
+    labels = list_cell_labels([scene, Crop(scene, inner)], 8)
+    assert labels.shape == (2, 64, 3)
+    words = [[WORDS[word] for word in cell] for cell in labels[0].tolist()]
+    assert words[7] == ["large", "blue", "ring"]
+    assert words[0] == words[63] == ["nothing", "", ""]
+    assert (labels[1] == IGNORED).all()
+
+
 def test_the_command_writes_a_backbone_that_loads(tmp_path: Path) -> None:
     bank = tmp_path / "bank.jsonl"
     write_bank(bank, [template for templates in BANK.values() for template in templates])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("mmicl.train.tiny")
 
 VISION = {"steps": 2200, "learning_rate": 1e-3, "weight_decay": 0.01}
-LANGUAGE = {"steps": 2000, "learning_rate": 2e-3, "weight_decay": 0.01}
+LANGUAGE = {"steps": 2000, "learning_rate": 1.5e-3, "weight_decay": 0.01}
 BATCH = 64
 VISION_FILE, LANGUAGE_FILE = "vision.safetensors", "language.safetensors"
 
@@ -105,7 +105,7 @@ def train_vision(
     import torch
 
     from mmicl.train.tiny.loop import train
-    from mmicl.train.tiny.vision import Namer, NamingTask, initialize
+    from mmicl.train.tiny.vision import Namer, NamingTask, enlarge_features, initialize
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
@@ -121,6 +121,7 @@ def train_vision(
     namer.eval()
     for split in ("train", "val", "test"):
         log.info("vision %s %s", split, task.measure(split, 2 * options.measure))
+    enlarge_features(model)
     return seconds
 
 
@@ -131,11 +132,10 @@ def train_language(
     options: argparse.Namespace,
 ) -> float:
     """Train T5; returns the seconds."""
-    from mmicl.train.tiny.language import Reader, ReadingTask, initialize
+    from mmicl.train.tiny.language import Reader, ReadingTask
     from mmicl.train.tiny.loop import train
 
     reader = Reader(model, processor)
-    initialize(reader)
     reader.train()
     steps = options.language_steps
     task = ReadingTask(reader, bank, seed=options.seed, steps=steps, batch_size=options.batch)

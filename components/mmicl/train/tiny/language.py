@@ -1,7 +1,7 @@
 """T5 on text: the instruction bank's prompts, each image's slots filled by its description.
 
-A slot is the sum of its phrase's word embeddings, from the model's own table, with a little noise:
-what the projection will hand over later is never exact.
+A slot is the sum of its phrase's word embeddings, from the model's own table, made as long as one
+word's, with a little noise: what the projection will hand over later is never exact.
 """
 
 import random
@@ -20,13 +20,13 @@ from mmicl.model.processor import IGNORED
 from mmicl.records import Split, Template
 from mmicl.train.tiny.tasks import LABELS, SKILLS, make_asked
 from mmicl.world.description import Picture, describe
+from mmicl.world.scenes import MAX_THINGS
 
 if TYPE_CHECKING:
     from transformers import Blip2ForConditionalGeneration
 
     from mmicl.model.processor import MmiclProcessor
 
-EMBEDDING_SCALE = 0.25
 NOISE = 0.2
 """Standard deviation, relative to the slots' own."""
 CHUNKS = 4
@@ -35,13 +35,16 @@ NO_DECLARATION = Scheme(declaration=False, in_context=True, interrelated=True)
 UNDECLARED_SHARE = 0.05
 
 STAGES: tuple[tuple[float, dict[str, float]], ...] = (
-    (0.3, {"caption": 1, "vqa": 6, "pope": 1, "region": 0.3, "several": 1}),
-    (0.6, {"caption": 0.7, "vqa": 4, "pope": 1, "region": 0.2, "several": 2, "which": 0.7,
+    (0.4, {"caption": 1, "vqa": 6, "pope": 1, "region": 0.3, "several": 1}),
+    (0.7, {"caption": 0.7, "vqa": 4, "pope": 1, "region": 0.2, "several": 2, "which": 0.7,
            "nlvr": 2, "vcr": 1.5, "winoground": 1}),
     (1.0, {"caption": 0.7, "vqa": 3.5, "pope": 1, "region": 0.2, "several": 1.5, "which": 0.7,
            "nlvr": 2.5, "vcr": 2, "winoground": 1.2, "raven": 0.5, "sequence": 0.5, "labels": 0.5}),
 )  # fmt: skip
 """The curriculum: up to a share of the steps, how often each skill is drawn."""
+THINGS = ((0.1, 1), (0.2, 2))
+"""Up to a share of the steps, scenes have at most so many things. Copying what a single slot says
+is learnt in 200 steps, and looking up the right slot grows from it."""
 EXEMPLARS = (0.75, 0.15, 0.1)
 """How often none, one or two worked examples come first, from the second stage on."""
 
@@ -87,7 +90,7 @@ class Reader(nn.Module):
         )
 
     def embed_phrases(self, phrases: Sequence[str]) -> Tensor:
-        """The sum of each phrase's word embeddings: [phrases, width]."""
+        """The sum of each phrase's word embeddings, as long as one of them: [phrases, width]."""
         for phrase in set(phrases) - self._phrases.keys():
             ids = self.processor.tokenizer(phrase, add_special_tokens=False).input_ids
             self._phrases[phrase] = list(ids)
@@ -95,7 +98,8 @@ class Reader(nn.Module):
         offsets = torch.tensor([0, *map(len, rows)]).cumsum(0)[:-1]
         flat = torch.tensor([token for row in rows for token in row])
         table = self.language_model.get_input_embeddings().weight
-        return functional.embedding_bag(flat, table, offsets, mode="sum")
+        sums = functional.embedding_bag(flat, table, offsets, mode="sum")
+        return sums / torch.tensor([len(row) for row in rows]).sqrt().unsqueeze(1)
 
     def forward(self, prompts: Sequence[Prompt], noise: torch.Generator | None) -> Tensor:
         """The loss of each prompt's target, averaged over its tokens: [prompts]."""
@@ -111,16 +115,6 @@ class Reader(nn.Module):
         """Greedy answers."""
         ids = self.language_model.generate(**self.embed(prompts, None), max_new_tokens=24)
         return self.processor.decode(ids)
-
-
-def initialize(reader: Reader) -> None:
-    """Shrink the embedding table.
-
-    T5's starts with a deviation of 1, and a slot is a sum of five: stage I would have to grow its
-    projection manifold in a few hundred steps.
-    """
-    with torch.no_grad():
-        reader.language_model.get_input_embeddings().weight.mul_(EMBEDDING_SCALE)
 
 
 class ReadingTask:
@@ -163,11 +157,12 @@ class ReadingTask:
         stage, weights = next(
             (place, weights) for place, (end, weights) in enumerate(STAGES) if share < end
         )
+        most = next((most for end, most in THINGS if share < end), MAX_THINGS)
         skills = rng.choices(list(weights), list(weights.values()), k=self.batch_size)
         rows = []
         for place, skill in enumerate(skills):
             exemplars = rng.choices(range(len(EXEMPLARS)), EXEMPLARS)[0] if stage else 0
-            rows.append(self.write(skill, rng, "train", f"{step}-{place}", exemplars))
+            rows.append(self.write(skill, rng, "train", f"{step}-{place}", exemplars, most=most))
         return self.encode(rows)
 
     def make_test(self, skill: str, split: Split, count: int, exemplars: int = 0) -> list[Prompt]:
@@ -181,12 +176,12 @@ class ReadingTask:
 
     def write(
         self, skill: str, rng: random.Random, split: Split, name: str, exemplars: int,
-        *, declared: bool | None = None,
+        *, declared: bool | None = None, most: int = MAX_THINGS,
     ) -> tuple[str, str, str, list[Picture]]:  # fmt: skip
         """Skill, prompt, target and pictures of a drawn query."""
-        asked = make_asked(skill, rng, split, name, 0)
+        asked = make_asked(skill, rng, split, name, 0, most)
         if skill != LABELS and exemplars and TASKS[asked.query.task].exemplars:
-            asked = make_asked(skill, rng, split, name, exemplars)
+            asked = make_asked(skill, rng, split, name, exemplars, most)
         if declared is None:
             declared = rng.random() >= UNDECLARED_SHARE
         template = rng.choice(self.bank[asked.query.task])

@@ -19,7 +19,7 @@ from mmicl.world.language import write_captions
 from mmicl.world.matrices import CONFIGURATIONS, sample_matrix
 from mmicl.world.pairs import sample_pair_set, sample_swap
 from mmicl.world.questions import ask
-from mmicl.world.scenes import Scene, sample_scene
+from mmicl.world.scenes import MAX_THINGS, Scene, sample_scene
 
 MADE_UP = (
     "dax", "wug", "blick", "toma", "fep", "zop", "lorp", "gazzer", "kiki", "mib", "pim", "vonk",
@@ -38,8 +38,8 @@ class Asked:
 class Maker:
     """Names pictures and makes examples of them, for one random stream."""
 
-    def __init__(self, rng: random.Random, split: Split, name: str) -> None:
-        self.rng, self.name = rng, name
+    def __init__(self, rng: random.Random, split: Split, name: str, most: int = MAX_THINGS) -> None:
+        self.rng, self.name, self.most = rng, name, most
         self.split: Split = split
         self.pictures: dict[str, Picture] = {}
         self.examples = 0
@@ -61,8 +61,8 @@ class Maker:
         return expand(example)
 
     def scene(self, least: int = 1) -> Scene:
-        """A scene of the split."""
-        return sample_scene(self.rng, self.split, least=least)
+        """A scene of the split, of at most `most` things."""
+        return sample_scene(self.rng, self.split, least=min(least, self.most), most=self.most)
 
     def finish(self, queries: list[Query], exemplars: Sequence[Query] = ()) -> Asked:
         """One of the queries; of yes/no ones, either answer is as likely."""
@@ -219,9 +219,19 @@ LABELS = "labels"
 SKILLS = (*MAKERS, LABELS)
 
 
-def make_asked(skill: str, rng: random.Random, split: Split, name: str, exemplars: int) -> Asked:
-    """A query of a skill, with worked examples of the same skill before it."""
-    maker = Maker(rng, split, name)
+def make_asked(
+    skill: str,
+    rng: random.Random,
+    split: Split,
+    name: str,
+    exemplars: int,
+    most: int = MAX_THINGS,
+) -> Asked:
+    """A query of a skill, with worked examples of the same skill before it.
+
+    `most` limits the things of a scene, for the skills that ask about one image at a time.
+    """
+    maker = Maker(rng, split, name, most)
     if skill == LABELS:
         return make_labels(maker)
     before = [rng.choice(MAKERS[skill](maker)) for _ in range(exemplars)]

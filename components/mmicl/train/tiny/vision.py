@@ -58,6 +58,9 @@ UNNAMED_SHARE = 0.45
 learnt together with the colour: of held-out combinations 8 % of the shapes were right, of training
 combinations 59 %, where chance has 13 %."""
 IGNORED = -100
+FEATURE_SCALE = 3.0
+"""Larger outputs need smaller weights in the projection. Adam moves a weight by no more than the
+sum of its learning rates, and stage I of the miniature has a few hundred steps."""
 CURRICULUM = ((0.08, 1), (0.2, 2), (0.35, 3))
 """Up to this share of the steps, scenes have at most so many things: naming comes before order."""
 
@@ -108,6 +111,18 @@ def initialize(namer: Namer, seed: int) -> None:
             deviation = 1.0
         with torch.no_grad():
             value.normal_(std=deviation, generator=generator)
+
+
+def enlarge_features(model: "Blip2ForConditionalGeneration") -> None:
+    """Multiply the Q-Former's outputs by FEATURE_SCALE, through its last norm.
+
+    The classifiers that fixed their scale are gone.
+    """
+    last = len(model.qformer.encoder.layer) - 1
+    norm = model.qformer.get_submodule(f"encoder.layer.{last}.output_query.LayerNorm")
+    with torch.no_grad():
+        for value in norm.parameters():
+            value.mul_(FEATURE_SCALE)
 
 
 def draw_picture(
