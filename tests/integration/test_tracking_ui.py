@@ -1,4 +1,4 @@
-"""MLflow's own UI over what was tracked, in headless Chromium; makes the README's picture."""
+"""MLflow's own UI over what was tracked, in headless Chromium."""
 
 import os
 import shutil
@@ -8,7 +8,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from fabricated import fabricate, lock, set_params, write_outs
@@ -23,7 +22,6 @@ from mmicl.tracking import SERVER_ENVIRONMENT, server_command, start_pipeline, s
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-PICTURE = Path(__file__).resolve().parents[2] / "docs" / "pictures" / "mlflow-compare.png"
 PATIENCE = 90
 """Seconds for a page, on a machine with two busy cores."""
 
@@ -123,7 +121,6 @@ def test_compare_view_shows_differing_params_and_scores_side_by_side(
     values = "90 72.5 100 82.5 80 62.5" if new_first in text else "72.5 90 82.5 100 62.5 80"
     assert f"vqav2.accuracy vqav2.accuracy_high vqav2.accuracy_low {values} {values}" in text
     assert "pretrain." not in text  # equal in both
-    _take_picture(browser)
 
 
 def test_pipeline_run_shows_samples_and_links(
@@ -165,16 +162,6 @@ def _click_text(browser: Chrome, text: str) -> None:
 
     button = WebDriverWait(browser, PATIENCE).until(find)
     browser.execute_script("arguments[0].click()", button)
-
-
-def _take_picture(browser: Chrome) -> None:
-    """Keep the view for the README where a picture is asked for (MMICL_PICTURES=1) or missing."""
-    if PICTURE.exists() and not os.environ.get("MMICL_PICTURES"):
-        return
-    time.sleep(2)  # panels fold with an animation
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    assert browser.save_screenshot(str(PICTURE))
-    assert PICTURE.stat().st_size < 300_000
 
 
 def _wait_for(url: str) -> None:
