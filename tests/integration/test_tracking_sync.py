@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from fabricated import ITEMS, fabricate, lock, set_params, write_outs
+from ruamel.yaml import YAML
 
 from mmicl.config import load_config
 from mmicl.errors import UserError
@@ -25,6 +26,7 @@ from mmicl.tracking import (
     start_pipeline,
     sync,
 )
+from mmicl.tracking.chain import read_chain
 from mmicl.tracking.store import Store
 
 TABLES = ("runs", "metrics", "params", "tags", "inputs", "datasets", "model_versions",
@@ -181,6 +183,23 @@ def test_champion_yields_only_to_one_that_does_not_lose(paths: Paths) -> None:
     again = change(steps=3, right=28)
     assert (again.version, again.aliases) == (3, ())
     assert trace_model(paths, "mmicl-tiny@champion")["model"]["version"] == 5
+
+
+def test_datasets_of_another_profile_in_the_lock_make_nothing_stale(made: Paths) -> None:
+    lock_file = made.root / "dvc.lock"
+    whole = lock_file.read_text()
+    value = YAML(typ="safe").load(whole)
+    for group in ("fetch", "ingest"):
+        entry = json.dumps(value["stages"][f"{group}@coco"]).replace("coco", "elsewhere")
+        value["stages"][f"{group}@elsewhere"] = json.loads(entry)
+    try:
+        YAML().dump(value, lock_file)
+        chain = read_chain(made)
+    finally:
+        lock_file.write_text(whole)
+    assert chain.stale == {}
+    assert "register" in chain.stages
+    assert "ingest@elsewhere" not in chain.stages
 
 
 def test_stage_records_are_not_needed(paths: Paths) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from mmicl.config import Config
+from mmicl.config import Config, read_params
 from mmicl.errors import DataError, MmiclError
 from mmicl.files import hash_json, read_json
 from mmicl.lineage import entry_fingerprint, fingerprints, read_lock
@@ -83,7 +83,13 @@ def read_chain(paths: Paths, running: tuple[str, str] | None = None) -> Chain:
     lock = read_lock(paths)
     if running is not None:
         lock = {**lock, running[0]: {}}
-    names = sorted(lock, key=_order(paths))
+    # DVC keeps the entries of datasets that another profile had; they are no part of this chain.
+    datasets = read_params(paths.root / "params.yaml")["datasets"]
+    names = [
+        name
+        for name in sorted(lock, key=_order(paths))
+        if "@" not in name or name.partition("@")[2] in datasets
+    ]
     marks = fingerprints(paths, names)
     stages: dict[str, StageOnDisk] = {}
     stale: dict[str, str] = {}
