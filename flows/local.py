@@ -104,6 +104,7 @@ def keep_up(paths: Paths) -> int:
                 mlflow.wait()
                 print(f"Prefect UI  http://{HOST}:{port}")  # noqa: T201
                 print(f"MLflow UI   http://{HOST}:{mlflow_port}")  # noqa: T201
+                print("In another shell: source .venv/bin/activate")  # noqa: T201
                 print("Ctrl-C ends them.", flush=True)  # noqa: T201
                 _watch_over([*own, mlflow])
     return 0
