@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -64,8 +65,8 @@ while step < 40:
 def toy(shared_toy: Paths) -> Iterator[Paths]:
     """The shared checkout with a training that waits at step 20 until a test lets it go."""
     acts = shared_toy.root / "acts"
-    for path in acts.iterdir():
-        path.unlink()
+    shutil.rmtree(acts)
+    acts.mkdir()
     (acts / "pretrain.py").write_text(STAGE)
     (acts / "trainer.py").write_text(TRAINER)
     seed = time.time_ns() % 10**9 + 1
