@@ -83,7 +83,7 @@ def test_pipeline_run_carries_everything(tracked: tuple[Paths, Registered]) -> N
     assert run.info.status == "FINISHED"
     assert run.data.params["finetune.learning_rate"] == "0.001"
     assert run.data.params["build.finetune.vqav2"] == "20"
-    assert run.data.params["launch.threads"] == "2"
+    assert run.data.params["launch.threads"] == "1"
     assert run.data.metrics["vqav2.accuracy"] == 75.0
     assert run.data.metrics["vqav2.accuracy_low"] == 65.0
     assert run.data.metrics["pope.accuracy_majority"] == 52.0
