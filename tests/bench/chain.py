@@ -18,7 +18,7 @@ from checkouts import copy_checkout, run_in
 
 BUDGET = {
     "fetch": 30, "ingest": 30, "augment": 5, "build": 10, "validate": 30,
-    "pretrain": 110, "features": 20, "finetune": 110, "evaluate": 75, "register": 25,
+    "pretrain": 110, "features": 30, "finetune": 110, "evaluate": 60, "register": 25,
 }  # fmt: skip
 """Seconds per stage group on two idle cores, start-up of its processes included."""
 WHOLE = {"first run": 480, "second run": 15, "deployment run, up to date": 60}
