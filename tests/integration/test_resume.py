@@ -1,0 +1,57 @@
+"""Kill -9 of the real training in stage II: the same command goes on, to the same bits."""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from checkouts import clean_environment, run_in
+
+from mmicl.files import hash_file
+from mmicl.lineage import fingerprint
+from mmicl.paths import Paths
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+AGAIN = ("dvc", "repro", "--force", "--single-item", "finetune")
+"""DVC would take the stage from its cache; forced, it trains."""
+
+
+def find_workers(checkout: Path) -> list[psutil.Process]:
+    """The ranks that train in a checkout."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if {"mmicl.train.worker", str(checkout)} <= set(process.info["cmdline"] or ())
+    ]
+
+
+def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(chain: Path) -> None:
+    weights = chain / "models" / "finetune" / "trained.safetensors"
+    undisturbed = hash_file(weights)
+    paths = Paths(chain, chain / ".mmicl")
+    run_folder = paths.run("finetune", fingerprint(paths, "finetune"))
+    shutil.rmtree(run_folder)
+
+    first = subprocess.Popen(
+        AGAIN,
+        cwd=chain,
+        env=clean_environment(PYTHONPATH=str(chain / "components")),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (run_folder / "step_50").is_dir():
+        assert first.poll() is None, "the training ended before its first checkpoint"
+        time.sleep(0.2)
+    (worker,) = find_workers(chain)
+    worker.kill()
+    assert first.wait(timeout=60) != 0
+    assert not find_workers(chain)
+
+    second = run_in(chain, *AGAIN)
+    assert second.returncode == 0, second.stderr
+    assert "going on from step 50" in second.stdout
+    assert hash_file(weights) == undisturbed
+    assert "up to date" in run_in(chain, "dvc", "status").stdout
