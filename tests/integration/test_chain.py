@@ -16,7 +16,7 @@ STAGES = [
 ]  # fmt: skip
 
 
-def test_summary_says_what_the_issue_of_a_run_is(chain: Path) -> None:
+def test_summary_has_stages_scores_and_the_model(chain: Path) -> None:
     summary = json.loads((chain / "reports" / "summary.json").read_text())
     assert summary["profile"] == "tiny"
     assert [stage["name"].partition("@")[0] for stage in summary["stages"]] == sorted(
