@@ -68,7 +68,7 @@ def has_run(path: Path) -> bool:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_runs_its_own_module(stage: str) -> None:
     member = " ${key}" if "do" in STAGES[stage] else ""
-    assert body(stage)["cmd"] == f"python -m mmicl.stages {stage}{member}"
+    assert body(stage)["cmd"] == f"sh infra/stage.sh {stage}{member}"
     assert f"components/mmicl/stages/{stage}.py" in listed(stage, "deps")
 
 

@@ -20,12 +20,14 @@ AGAIN = ("dvc", "repro", "--force", "--single-item", "finetune")
 
 
 def find_workers(checkout: Path) -> list[psutil.Process]:
-    """The ranks that train in a checkout."""
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if {"mmicl.train.worker", str(checkout)} <= set(process.info["cmdline"] or ())
-    ]
+    """The ranks that train in a checkout; not torchrun, whose command names them."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        start = words[: words.index("mmicl.train.worker")] if "mmicl.train.worker" in words else []
+        if start[-1:] == ["-m"] and start.count("-m") == 1 and str(checkout) in words:
+            found.append(process)
+    return found
 
 
 def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(chain: Path) -> None:
