@@ -15,7 +15,7 @@ from mmicl.paths import Paths
 from mmicl.registry.summary import write_summary
 from mmicl.supervision import die_with_parent
 from mmicl.tracking import PIPELINE_VARIABLE, end_pipeline, start_pipeline, sync
-from mmicl.workspace import prepare_workspace
+from mmicl.workspace import choose_workspace
 
 STAGES = (
     "fetch",
@@ -67,13 +67,11 @@ def full(
 
 def choose_checkout(profile: str | None, overrides: list[str]) -> Paths:
     """This checkout, or the workspace of another profile."""
-    paths = Paths.here()
-    config = load_config(paths.root / "params.yaml")
-    if profile in (None, config.profile) and not overrides:
-        return paths
-    workspace = prepare_workspace(paths, profile, overrides)
-    LOG.info("working in %s", workspace.root)
-    return workspace
+    here = Paths.here()
+    chosen = choose_workspace(here, profile, overrides)
+    if chosen != here:
+        LOG.info("working in %s", chosen.root)
+    return chosen
 
 
 @contextmanager

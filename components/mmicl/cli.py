@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from rich.table import Table
 
 from mmicl.errors import MmiclError, UserError
 from mmicl.paths import Paths
+
+if TYPE_CHECKING:
+    from mmicl.config import Config
 
 app = typer.Typer(
     name="mmicl",
@@ -71,6 +74,7 @@ def run(
 ) -> None:
     """Run the whole chain as the deployment mmicl/full; nothing to do costs seconds."""
     from mmicl.registry.summary import load_summary, print_summary
+    from mmicl.workspace import choose_workspace
 
     paths = enter(checkout())
     if data is not None:
@@ -109,16 +113,16 @@ def stage(
 @app.command(rich_help_panel="Run")
 def plan(profile: Profile = None, overrides: Overrides = None) -> None:
     """What would run and why; for the big profiles also memory, disk and hours, estimated."""
-    from mmicl.config import check_config, load_config, read_params
+    from mmicl.config import load_config
     from mmicl.pipeline import status
+    from mmicl.workspace import choose_workspace
 
     paths = enter(checkout())
     load_config(paths.root / "params.yaml")
     if profile is not None:
-        source = paths.root / "profiles" / f"{profile}.yaml"
-        config = check_config(read_params(source), where=source.name)
+        config = load_config(params_file(paths.root, profile))
         if not config.model.base.startswith("builtin:"):
-            print_estimate(profile)
+            print_estimate(config)
             return
     paths = choose_workspace(paths, profile, overrides or [])
     table = Table("stage", "state", "why", box=None)
@@ -232,18 +236,6 @@ def track() -> None:
     )
 
 
-def choose_workspace(paths: Paths, profile: str | None, overrides: list[str]) -> Paths:
-    """The checkout itself, or a workspace where another profile or overrides are asked for."""
-    from mmicl.config import load_config
-
-    config = load_config(paths.root / "params.yaml")
-    if profile in (None, config.profile) and not overrides:
-        return paths
-    from mmicl.workspace import prepare_workspace
-
-    return prepare_workspace(paths, profile or config.profile, overrides)
-
-
 def hand_over(command: str, paths: Paths) -> None:
     """Go on as the Prefect side, which is not part of the installed package."""
     os.chdir(paths.root)
@@ -252,18 +244,10 @@ def hand_over(command: str, paths: Paths) -> None:
 
 
 def params_file(root: Path, profile: str | None) -> Path:
-    """The file of a profile, or the checkout's params.yaml.
+    """The file of a profile, or the checkout's params.yaml."""
+    from mmicl.config import find_profile
 
-    Raises:
-        UserError: There is no such profile.
-    """
-    if profile is None:
-        return root / "params.yaml"
-    path = root / "profiles" / f"{profile}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
-        raise UserError("no such profile", where=profile, remedy=f"profiles/ has {known}")
-    return path
+    return root / "params.yaml" if profile is None else find_profile(root, profile)
 
 
 def resolve_model(model: str) -> Path:
@@ -275,12 +259,10 @@ def resolve_model(model: str) -> Path:
     return model_folder(enter(checkout()), model)
 
 
-def print_estimate(profile: str) -> None:
+def print_estimate(config: "Config") -> None:
     """What a big profile needs, with the assumptions behind the figures."""
-    from mmicl.config import load_config
     from mmicl.launch import estimate as arithmetic
 
-    config = load_config(params_file(checkout(), profile))
     needs = arithmetic.estimate(config)
     table = Table(box=None, show_header=False)
     rows = {
@@ -296,7 +278,7 @@ def print_estimate(profile: str) -> None:
     }
     for key, value in rows.items():
         table.add_row(key, value)
-    console.print(f"[bold]{profile}[/bold] (estimated, not measured)")
+    console.print(f"[bold]{config.profile}[/bold] (estimated, not measured)")
     console.print(table)
 
 

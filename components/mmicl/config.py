@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from mmicl.errors import ConfigError
+from mmicl.errors import ConfigError, UserError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -180,6 +180,19 @@ def load_config(path: Path) -> Config:
             range; names each such key.
     """
     return check_config(read_params(path), where=path.name)
+
+
+def find_profile(root: Path, name: str) -> Path:
+    """The file of a profile in a checkout.
+
+    Raises:
+        UserError: There is no such profile.
+    """
+    path = root / "profiles" / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
+        raise UserError("no such profile", where=name, remedy=f"profiles/ has {known}")
+    return path
 
 
 def read_params(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from filelock import FileLock
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from mmicl.config import check_config, read_params
+from mmicl.config import check_config, find_profile, load_config, read_params
 from mmicl.errors import UserError
 from mmicl.files import hash_json, read_json, write_json, write_text
 from mmicl.lineage import code_state
@@ -37,6 +37,19 @@ class Origin:
     checkout: Path
     profile: str
     overrides: tuple[str, ...]
+
+
+def choose_workspace(paths: Paths, profile: str | None, overrides: Sequence[str]) -> Paths:
+    """The checkout itself, or a workspace where another profile or overrides are asked for.
+
+    Raises:
+        UserError: As `prepare_workspace`.
+        ConfigError: As `prepare_workspace`, or the checkout's own params.yaml is invalid.
+    """
+    config = load_config(paths.root / "params.yaml")
+    if profile in (None, config.profile) and not overrides:
+        return paths
+    return prepare_workspace(paths, profile, overrides)
 
 
 def prepare_workspace(paths: Paths, profile: str | None, overrides: Sequence[str]) -> Paths:
@@ -95,11 +108,7 @@ def resolve_params(root: Path, profile: str | None, overrides: Sequence[str]) ->
     """
     params = read_params(root / "params.yaml")
     if profile is not None and profile != params.get("profile"):
-        path = root / "profiles" / f"{profile}.yaml"
-        if not path.is_file():
-            known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml")))
-            raise UserError("no such profile", where=profile, remedy=f"profiles/ has {known}")
-        params = read_params(path)
+        params = read_params(find_profile(root, profile))
     for override in overrides:
         _override(params, override)
     where = " ".join(["--set", *overrides]) if overrides else f"profile {profile}"
