@@ -35,6 +35,8 @@ class Query:
         candidates: Answers to be scored for the kinds `candidates` and `yes_probability`; for the
             latter they are ("yes", "no").
         target: The right answer; one of `candidates` where there are any.
+        before: Worked examples that belong to the question itself, without which it has no answer
+            (the named pictures of an episode of made-up labels).
     """
 
     id: str
@@ -51,14 +53,17 @@ class Query:
     candidates: tuple[str, ...]
     kind: RequestKind
     target: str
+    before: tuple["Query", ...] = ()
 
 
 def expand(example: Example) -> list[Query]:
     """All questions of an Example, in official order.
 
-    - caption, vqa: one query, kind generate; region likewise, asked of its last image.
-    - pope: one, kind yes_probability; nlvr: one, kind candidates (true, false).
-    - vcr: one, kind candidates: the full texts of the options, which the prompt lists too.
+    - caption, vqa, multi, video: one query, kind generate; region likewise, asked of its last
+      image; episode likewise, its other images (named by `choices`) as worked examples.
+    - pope, mme: one, kind yes_probability; nlvr: one, kind candidates (true, false).
+    - vcr, scienceqa: one, kind candidates: the full texts of the options, which the prompt lists
+      too.
     - winoground: four, kind yes_probability, keys c0i0, c0i1, c1i0, c1i1. The order in which the
       prompt shows captions and images is shuffled by the Example's id; the keys keep the
       official order.
@@ -119,7 +124,7 @@ def _ask_true_false(example: Example) -> list[Query]:
 
 
 def _ask_options(example: Example) -> list[Query]:
-    """VCR: the answer is the full text of the right option."""
+    """VCR, ScienceQA: the answer is the full text of the right option."""
     if not 0 <= example.answer_index < len(example.choices):
         raise DataError(
             f"answer {example.answer_index} of {len(example.choices)} options", where=example.id
@@ -127,6 +132,25 @@ def _ask_options(example: Example) -> list[Query]:
     query = _ask(example, "candidates")
     right = example.choices[example.answer_index]
     return [replace(query, candidates=example.choices, target=right)]
+
+
+def _ask_episode(example: Example) -> list[Query]:
+    """Each image but the last with its name, then the last one."""
+    if len(example.images) != len(example.choices) + 1:
+        raise DataError(
+            f"{len(example.images)} images and {len(example.choices)} names, not one image more",
+            where=example.id,
+        )
+    whole = replace(_ask(example, "generate"), choices=())
+    shown = [
+        replace(whole, id=f"{example.id}#{place}", images=whole.images[place : place + 1],
+                names=whole.names[place : place + 1])
+        for place in range(len(whole.images))
+    ]  # fmt: skip
+    before = tuple(
+        replace(one, target=name) for one, name in zip(shown, example.choices, strict=False)
+    )
+    return [replace(shown[-1], id=example.id, before=before)]
 
 
 def _ask_pairs(example: Example) -> list[Query]:
@@ -197,4 +221,9 @@ _EXPANDERS = {
     "pope": _ask_yes_no,
     "winoground": _ask_pairs,
     "raven": _ask_panels,
+    "mme": _ask_yes_no,
+    "multi": _generate,
+    "video": _generate,
+    "scienceqa": _ask_options,
+    "episode": _ask_episode,
 }

@@ -7,7 +7,7 @@ The switches (config `build.scheme`), as the paper's ablation has them:
 
 - `declaration` off: each image is a bare placeholder where its declaration would stand, in the same
   order. Texts still say "image j", which then can only mean the j-th placeholder.
-- `in_context` off: no exemplars.
+- `in_context` off: no exemplars, not even those that belong to the question (`Query.before`).
 - `interrelated` off: only the first image of a query (VCR: the full frame; NLVR2: the left
   picture; RAVEN: the first panel) is shown, in exemplars as well. A reference to an image left out
   becomes its plain words ("person"), or "another image" where the data gives none.
@@ -57,7 +57,8 @@ def find_fault(query: Query, scheme: Scheme = FULL_SCHEME, max_images: int = MAX
         return "reference to an image that is not there"
     if not query.images:
         return "no image"
-    if len(_shown(query, scheme)) > max_images:
+    before = query.before if scheme.in_context else ()
+    if sum(len(_shown(one, scheme)) for one in (*before, query)) > max_images:
         return "more images than max_images"
     if not query.target.strip():
         return "no target"
@@ -74,9 +75,10 @@ def render(
 ) -> Rendered:
     """Write the prompt of a query.
 
-    Each exemplar is written with the same template, followed by its answer and a line break; the
-    query comes last. Where the images exceed `max_images`, exemplars are left out from the end of
-    `exemplars`; text is never cut. A query without a target (a test record) renders.
+    Each exemplar is written with the same template, followed by its answer and a line break; those
+    that belong to the query (`Query.before`) follow the others, and the query comes last. Where
+    the images exceed `max_images`, exemplars are left out from the end of `exemplars`; text is
+    never cut. A query without a target (a test record) renders.
 
     Args:
         query: What is asked.
@@ -96,12 +98,12 @@ def render(
             raise DataError(fault, where=one.id)
         if one.task != template.task:
             raise DataError(f"task {one.task} with template {template.id}", where=one.id)
-    kept = list(exemplars) if scheme.in_context else []
-    while sum(len(_shown(one, scheme)) for one in (*kept, query)) > max_images:
+    kept, own = (list(exemplars), query.before) if scheme.in_context else ([], ())
+    while sum(len(_shown(one, scheme)) for one in (*kept, *own, query)) > max_images:
         kept.pop()
 
     lines, images = [], []
-    for one in kept:
+    for one in (*kept, *own):
         prompt = _write(one, template, len(images), scheme)
         lines.append(f"{prompt} {_number(one.target, one, len(images), scheme)}")
         images += _shown(one, scheme)

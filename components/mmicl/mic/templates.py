@@ -33,8 +33,8 @@ class Task:
         slots: Names that a template must hold exactly once.
         choice: The word that numbers the alternatives: `option 0: …`.
         exemplars: Whether worked examples may precede a query. Not for VCR (released
-            project, data_preprocess.py), nor for puzzles of nine images, nor Winoground, which
-            has no training split.
+            project, data_preprocess.py), nor for puzzles of nine images, nor for video, nor
+            Winoground and MME, which have no training split. An episode brings its own.
     """
 
     slots: frozenset[str]
@@ -53,6 +53,11 @@ TASKS = {
         frozenset({"images", "question", "choices"}), choice="caption", exemplars=False
     ),
     "raven": Task(frozenset({"images", "question"}), exemplars=False),
+    "mme": Task(frozenset({"images", "question"}), exemplars=False),
+    "multi": Task(frozenset({"images", "question"})),
+    "video": Task(frozenset({"images", "question"}), exemplars=False),
+    "scienceqa": Task(frozenset({"images", "question", "choices"})),
+    "episode": Task(frozenset({"images", "question"}), exemplars=False),
 }
 
 

@@ -18,7 +18,7 @@ from mmicl.mic.scheme import FULL_SCHEME, render
 from mmicl.mic.templates import TASKS
 from mmicl.model.processor import IGNORED
 from mmicl.records import Split, Template
-from mmicl.train.tiny.tasks import LABELS, SKILLS, make_asked
+from mmicl.train.tiny.tasks import SKILLS, make_asked
 from mmicl.world.description import Picture, describe
 from mmicl.world.scenes import MAX_THINGS
 
@@ -180,7 +180,7 @@ class ReadingTask:
     ) -> tuple[str, str, str, list[Picture]]:  # fmt: skip
         """Skill, prompt, target and pictures of a drawn query."""
         asked = make_asked(skill, rng, split, name, 0, most)
-        if skill != LABELS and exemplars and TASKS[asked.query.task].exemplars:
+        if exemplars and TASKS[asked.query.task].exemplars:
             asked = make_asked(skill, rng, split, name, exemplars, most)
         if declared is None:
             declared = rng.random() >= UNDECLARED_SHARE

@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from mmicl.mic.queries import Query, expand
 from mmicl.records import Example, Split
 from mmicl.sources.vcr import write_tokens
-from mmicl.world.attributes import COLORS, SHAPES, add_article, list_combinations
+from mmicl.world.attributes import SHAPES, add_article
 from mmicl.world.description import Crop, Picture
 from mmicl.world.episodes import ask_about_objects, sample_sequence
+from mmicl.world.hints import sample_hinted_question
 from mmicl.world.language import write_captions
 from mmicl.world.matrices import CONFIGURATIONS, sample_matrix
 from mmicl.world.pairs import sample_pair_set, sample_swap
 from mmicl.world.questions import ask
 from mmicl.world.scenes import MAX_THINGS, Scene, sample_scene
-
-MADE_UP = (
-    "dax", "wug", "blick", "toma", "fep", "zop", "lorp", "gazzer", "kiki", "mib", "pim", "vonk",
-)  # fmt: skip
+from mmicl.world.several import sample_label_episode, sample_proxy_set, sample_which_set
+from mmicl.world.statements import SUBTASKS, sample_yes_no_pair
 
 
 @dataclass(frozen=True)
@@ -103,35 +102,31 @@ def make_region(maker: Maker) -> list[Query]:
 
 def make_several(maker: Maker) -> list[Query]:
     """A question about one of two to four images, named by its number."""
-    scenes = [maker.scene(least=2) for _ in range(maker.rng.choice((2, 2, 3, 4)))]
-    place = maker.rng.randrange(len(scenes))
-    question = ask(scenes[place], maker.rng, maker.split)
-    number = f"<image:{place}>"
-    text = question.text
-    for phrase in (" in the picture", " in the image", " of the picture"):
-        text = text.replace(phrase, "")
-    forms = (f"{text.removesuffix('?')} in {number}?", f"In {number}: {text}")
-    text = maker.rng.choice(forms)
-    return maker.make("vqa", scenes, question.answer, question=text)
+    drawn = sample_proxy_set(maker.rng, maker.split)
+    text, answer = drawn.ask(maker.rng.choice(drawn.places))
+    return maker.make("multi", drawn.scenes, answer, question=text)
 
 
 def make_which(maker: Maker) -> list[Query]:
     """Which of several images shows a thing that the others lack."""
-    rng = maker.rng
-    while True:
-        scenes = [maker.scene() for _ in range(rng.choice((2, 2, 3, 4)))]
-        place = rng.randrange(len(scenes))
-        thing = rng.choice(scenes[place].things)
-        noun, wanted = rng.choice(
-            [
-                (thing.shape, {"shape": thing.shape}),
-                (f"{thing.color} shape", {"color": thing.color}),
-                (f"{thing.color} {thing.shape}", {"shape": thing.shape, "color": thing.color}),
-            ]
-        )
-        if sum(bool(scene.select(**wanted)) for scene in scenes) == 1:
-            text = f"Which image shows {add_article(noun)}?"
-            return maker.make("vqa", scenes, f"<image:{place}>", question=text)
+    drawn = sample_which_set(maker.rng, maker.split)
+    return maker.make("multi", drawn.scenes, f"<image:{drawn.place}>", question=drawn.text)
+
+
+def make_mme(maker: Maker) -> list[Query]:
+    """A yes/no question as MME puts them."""
+    pair = sample_yes_no_pair(maker.rng, maker.split, maker.rng.choice(SUBTASKS))
+    answer = maker.rng.choice(("yes", "no"))
+    return maker.make("mme", [pair.scene], answer, question=getattr(pair, answer))
+
+
+def make_scienceqa(maker: Maker) -> list[Query]:
+    """Multiple choice behind a hint that may mislead."""
+    asked = sample_hinted_question(maker.rng, maker.split)
+    return maker.make(
+        "scienceqa", [asked.scene], asked.choices[asked.answer], choices=asked.choices,
+        question=f"{asked.hint} {asked.question}".strip(), answer_index=asked.answer,
+    )  # fmt: skip
 
 
 def make_nlvr(maker: Maker) -> list[Query]:
@@ -178,28 +173,15 @@ def make_raven(maker: Maker) -> list[Query]:
 def make_sequence(maker: Maker) -> list[Query]:
     """What a thing does over four frames."""
     sequence = sample_sequence(maker.rng, maker.split)
-    return maker.make("vqa", sequence.frames, sequence.answer, question=sequence.question)
+    return maker.make("video", sequence.frames, sequence.answer, question=sequence.question)
 
 
-def make_labels(maker: Maker) -> Asked:
+def make_labels(maker: Maker) -> list[Query]:
     """Made-up names for two shapes or colours, known from worked examples alone."""
-    rng = maker.rng
-    attribute = rng.choice(("shape", "color"))
-    values = rng.sample(SHAPES if attribute == "shape" else tuple(COLORS), 2)
-    names = rng.sample(MADE_UP, 2)
-    palettes = [
-        tuple(item for item in list_combinations(maker.split) if getattr(item, attribute) == value)
-        for value in values
-    ]
-
-    def show(which: int) -> list[Query]:
-        scene = sample_scene(rng, maker.split, least=1, most=1, palette=palettes[which], inside=0)
-        return maker.make("vqa", [scene], names[which], question="What is the name of this?")
-
-    order = [0, 1] * rng.choice((1, 2))
-    rng.shuffle(order)
-    exemplars = [query for which in order for query in show(which)]
-    return maker.finish(show(rng.randrange(2)), exemplars)
+    episode = sample_label_episode(maker.rng, maker.split, maker.rng.choice((1, 2)))
+    pictures = [*(scene for scene, _ in episode.support), episode.query]
+    names = tuple(name for _, name in episode.support)
+    return maker.make("episode", pictures, episode.answer, choices=names, question="What is this?")
 
 
 MAKERS: dict[str, Callable[[Maker], list[Query]]] = {
@@ -214,9 +196,11 @@ MAKERS: dict[str, Callable[[Maker], list[Query]]] = {
     "winoground": make_winoground,
     "raven": make_raven,
     "sequence": make_sequence,
+    "mme": make_mme,
+    "scienceqa": make_scienceqa,
+    "labels": make_labels,
 }
-LABELS = "labels"
-SKILLS = (*MAKERS, LABELS)
+SKILLS = tuple(MAKERS)
 
 
 def make_asked(
@@ -232,7 +216,5 @@ def make_asked(
     `most` limits the things of a scene, for the skills that ask about one image at a time.
     """
     maker = Maker(rng, split, name, most)
-    if skill == LABELS:
-        return make_labels(maker)
     before = [rng.choice(MAKERS[skill](maker)) for _ in range(exemplars)]
     return maker.finish(MAKERS[skill](maker), before)
