@@ -4,11 +4,13 @@ from mmicl.errors import UserError
 from mmicl.sources.coco import COCO_CAPTION
 from mmicl.sources.coco_region import COCO_REGION
 from mmicl.sources.ingest import EXAMPLES, REJECTED, ingest_dataset
+from mmicl.sources.mme import MME
 from mmicl.sources.nlvr1 import NLVR1
 from mmicl.sources.nlvr2 import NLVR2
 from mmicl.sources.pope import POPE
 from mmicl.sources.raven import RAVEN
 from mmicl.sources.reader import Reader
+from mmicl.sources.scienceqa import SCIENCEQA
 from mmicl.sources.vcr import VCR
 from mmicl.sources.vqav2 import VQAV2
 from mmicl.sources.winoground import WINOGROUND
@@ -18,10 +20,12 @@ READERS: dict[str, Reader] = {
     for reader in (
         COCO_CAPTION,
         COCO_REGION,
+        MME,
         NLVR1,
         NLVR2,
         POPE,
         RAVEN,
+        SCIENCEQA,
         VCR,
         VQAV2,
         WINOGROUND,

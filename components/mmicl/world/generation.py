@@ -6,7 +6,7 @@ from pathlib import Path
 from mmicl.errors import UserError
 from mmicl.files import replace_folder
 from mmicl.world.plan import Plan
-from mmicl.world.writers import coco, nlvr2, pope, raven, vcr, vqav2, winoground
+from mmicl.world.writers import coco, mme, nlvr2, pope, raven, scienceqa, vcr, vqav2, winoground
 
 OPTIONS = ("n", "seed")
 
@@ -20,6 +20,8 @@ WRITERS: Mapping[str, Writer] = {
     "raven": raven.write,
     "pope": pope.write,
     "winoground": winoground.write,
+    "mme": mme.write,
+    "scienceqa": scienceqa.write,
 }
 
 

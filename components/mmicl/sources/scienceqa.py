@@ -1,0 +1,111 @@
+"""ScienceQA, the problems with a picture: multiple choice, with a hint before the question or none.
+
+Official `problems.json` (pid -> problem, its split among the fields) and
+`images/<split>/<pid>/image.png`. Lectures and solutions are not read: they give the answer away.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import get_args
+
+from pydantic import Field
+
+from mmicl.errors import DataError
+from mmicl.records import Example, Split
+from mmicl.sources.reader import Reader
+from mmicl.sources.reading import (
+    Official,
+    ReadContext,
+    Record,
+    RecordError,
+    Text,
+    dump_meta,
+    refuse_reserved,
+    write_plainly,
+)
+
+FILE = "problems.json"
+
+
+class Problem(Official):
+    """A problem; `hint` is empty where there is none."""
+
+    question: Text
+    choices: list[Text] = Field(min_length=2)
+    answer: int
+    hint: str
+    image: str
+    grade: str
+    subject: str
+    topic: str
+
+
+def find_problems(context: ReadContext) -> Iterator[Record]:
+    """Every problem that has a picture.
+
+    Raises:
+        DataError: problems.json is no JSON object.
+    """
+    path = context.find(FILE, f"data/scienceqa/{FILE}")
+    if path is None:
+        return
+    problems, file = context.read_json(path), context.name(path)
+    if not isinstance(problems, dict):
+        raise DataError("is no object of problems", where=f"{context.dataset}: {file}")
+    for key, value in problems.items():
+        pid = write_plainly(key)
+        if not isinstance(value, dict):
+            yield Record("train", pid, file, RecordError("malformed", "not a JSON object"))
+        elif value.get("split") not in get_args(Split):
+            error = RecordError("malformed", f"split {value.get('split')!r}")
+            yield Record("train", pid, file, error)
+        elif "image" in value and not value["image"]:
+            context.unused["problems without a picture"] += 1
+        else:
+            yield Record(value["split"], pid, file, value)
+
+
+def convert_problem(record: Record, context: ReadContext) -> Iterator[Example]:
+    """The hint and the question in one, and the text of the right choice."""
+    problem = Problem.model_validate(record.value)
+    if not 0 <= problem.answer < len(problem.choices):
+        raise RecordError("malformed", f"answer {problem.answer} of {len(problem.choices)} choices")
+    refuse_reserved([problem.hint])
+    hint = " ".join(problem.hint.split())
+    base = PurePosixPath(record.file).parent
+    image = context.image(str(base / "images" / record.split / record.id / problem.image))
+    # maps and diagrams serve many problems
+    group = f"scienceqa-{image[:16]}"
+    split = context.split(record.split, group)
+    target = problem.choices[problem.answer]
+    meta = {
+        "pid": record.id, "subject": problem.subject, "grade": problem.grade,
+        "topic": problem.topic, "hint": bool(hint),
+        "misleads": misleads(hint, problem.choices, problem.answer),
+    }  # fmt: skip
+    yield Example(
+        id=f"{context.dataset}/{split}/{record.id}", dataset=context.dataset, split=split,
+        task="scienceqa", images=(image,), question=f"{hint} {problem.question}".strip(),
+        choices=tuple(problem.choices), answers=(target,), answer_index=problem.answer,
+        target=target, group=group, meta=dump_meta(meta),
+    )  # fmt: skip
+
+
+def misleads(hint: str, choices: Sequence[str], answer: int) -> bool:
+    """Whether a hint names a wrong choice, as whole words in any case, and not the right one."""
+    named = [
+        re.search(rf"(?<!\w){re.escape(choice)}(?!\w)", hint, re.IGNORECASE) is not None
+        for choice in choices
+    ]
+    return any(named) and not named[answer]
+
+
+SCIENCEQA = Reader(
+    name="scienceqa",
+    task="scienceqa",
+    files=(FILE, "images/{train,val,test}/<pid>/image.png"),
+    licence="CC-BY-NC-SA-4.0",
+    find=find_problems,
+    convert=convert_problem,
+)
