@@ -90,7 +90,8 @@ class Model(Section):
 class Training(Section):
     """One training stage. Steps are optimizer steps over global batches."""
 
-    steps: Positive
+    steps: Count
+    """0 trains nothing, and hands the starting weights on."""
     global_batch: Positive
     learning_rate: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 from training_workspace import make_workspace, read_config
 
 from mmicl.errors import DataError, ResourceError
 from mmicl.files import hash_file, read_json
 from mmicl.launch.local import launch_training
+from mmicl.model.loading import load_model
 from mmicl.paths import Paths
 from mmicl.stages import StageContext, features, finetune, pretrain
 from mmicl.train.meters import read_curve
@@ -89,6 +91,26 @@ def test_two_ranks_see_what_one_sees(tmp_path: Path) -> None:
     for alone, together in zip(one, two, strict=True):
         assert together.loss == pytest.approx(alone.loss, rel=1e-5)
         assert together.grad_norm == pytest.approx(alone.grad_norm, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_stages_of_no_steps_hand_the_base_on(tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path)
+    config = read_config(paths, pretrain={"steps": 0}, finetune={"steps": 0})
+    facts = {}
+    for stage in (pretrain, features, finetune):
+        name = stage.__name__.rpartition(".")[2]
+        context = StageContext(name, None, config, paths, "0" * 40)
+        stage.run(context)
+        facts[name] = context.facts
+    assert facts["features"]["images"] == 24
+    assert facts["finetune"]["final_loss"] is None
+    base, _ = load_model(str(paths.root / "base"))
+    same, _ = load_model(str(paths.root / "base"), trained=[paths.pretrained, paths.finetuned])
+    for name, value in same.state_dict().items():
+        assert torch.equal(value, base.state_dict()[name]), name
+    for name in ("pretrain", "finetune"):
+        assert read_curve(paths.curve(name)) == []
 
 
 @pytest.mark.slow

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from training_workspace import make_workspace, read_config
 
 from mmicl.errors import DataError
+from mmicl.files import read_json
 from mmicl.model.freeze import select_trainable
 from mmicl.model.loading import load_model
 from mmicl.paths import Paths
 from mmicl.train.engine import blip2_of, configure_torch
 from mmicl.train.loop import Trainer
-from mmicl.train.meters import Progress
-from mmicl.train.worker import Job, prepare_trainer
+from mmicl.train.meters import Progress, read_curve
+from mmicl.train.worker import Job, prepare_trainer, train
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -121,3 +123,21 @@ def test_a_loss_that_is_not_finite_names_the_samples(paths: Paths, tmp_path: Pat
     )
     with pytest.raises(DataError, match=rf"not finite at step \d, for {bad.id}; look at"):
         trainer.run()
+
+
+def test_no_steps_hand_the_starting_weights_on(
+    paths: Paths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # In bf16 an engine would round the weights even without a step.
+    config = read_config(paths, pretrain={"steps": 0, "precision": "bf16"})
+    train(Job("pretrain", paths, tmp_path / "run", config, rank=0, ranks=1))
+    assert "pretrain: nothing to train" in capsys.readouterr().out
+    result = tmp_path / "run" / "result"
+    before, _ = load_model(str(paths.root / "base"))
+    old, tensors = dict(before.named_parameters()), load_file(result / "trained.safetensors")
+    assert sorted(tensors) == select_trainable(before, "stage1")
+    assert all(torch.equal(value, old[name]) for name, value in tensors.items())
+    assert (result / "curve.csv").read_text().startswith("step,loss,")
+    assert read_curve(result / "curve.csv") == []
+    record = read_json(result / "trained.json")
+    assert (record["samples"], record["final_loss"], record["training"]["steps"]) == (0, None, 0)

@@ -37,6 +37,7 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("pretrain.stepz", 3, r"pretrain.stepz: unknown key"),
         ("finetune.learning_rate", -1.0, r"finetune.learning_rate: .*greater than 0, got -1.0"),
         ("finetune.trainable_attention", "everything", r"trainable_attention: .*'design'"),
+        ("pretrain.steps", -1, r"pretrain.steps: .*greater than or equal to 0, got -1"),
         ("pretrain.steps", "many", r"pretrain.steps: .*integer, got 'many'"),
         ("launch.zero_stage", 4, r"launch.zero_stage: .*3"),
         ("build.finetune", {"nowhere": 3}, r"build.finetune: no dataset named nowhere"),
@@ -47,6 +48,12 @@ def test_a_wrong_key_is_named(key: str, value: Any, message: str) -> None:
         check_config(changed(key, value), where="params.yaml")
     assert str(caught.value).startswith("params.yaml: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
+def test_a_training_stage_may_have_no_steps(stage: str) -> None:
+    config = check_config(changed(f"{stage}.steps", 0), where="params.yaml")
+    assert getattr(config, stage).steps == 0
 
 
 def test_a_missing_key_is_named() -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mmicl.model.processor import MmiclProcessor
     from mmicl.train.batches import BatchMaker, VisualLoader
     from mmicl.train.loop import Trainer
-    from mmicl.train.meters import Progress
+    from mmicl.train.meters import CurveRow, Progress
     from mmicl.train.tracker import Tracker
 
 STAGES = ("pretrain", "finetune")
@@ -86,7 +86,7 @@ def main() -> int:
 
 
 def train(job: Job) -> None:
-    """Train, and let rank 0 write the result."""
+    """Train, and let rank 0 write the result; no steps hand the starting weights on."""
     import torch
 
     os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
@@ -96,20 +96,33 @@ def train(job: Job) -> None:
 
     configure_torch(job.config.seed + job.rank, int(os.environ.get("OMP_NUM_THREADS", "1")))
     progress = Progress(job.stage, job.training.steps, speaking=job.rank == 0)
+    if job.training.steps == 0:
+        if job.rank == 0:
+            _hand_on(job, progress)
+        return
     with _open_tracker(job, progress.say) as tracker:
         log = tracker.log if tracker is not None else _log_nothing
         trainer, total = prepare_trainer(job, progress, log)
         tensors = trainer.run()
         if job.rank == 0:
-            _write_result(job, trainer, tensors, total)
+            facts = {
+                "of_parameters": total,
+                "samples": len(trainer.batches.samples),
+                "final_loss": trainer.curve[-1].loss,
+                "validation_loss": trainer.validation_loss,
+                "truncated_targets": trainer.truncated,
+            }
+            _write_result(job, tensors, trainer.curve, facts)
+            _warn_of_cuts(job, progress, trainer.truncated)
     torch.distributed.barrier()
 
 
 def _leave_ranks() -> None:
-    """End the process group, which torch otherwise complains about."""
+    """End the process group, where one was needed; torch otherwise complains about it."""
     import torch
 
-    torch.distributed.destroy_process_group()
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def prepare_trainer(
@@ -228,7 +241,31 @@ def _log_nothing(metrics: dict[str, float], step: int) -> None:
     """The tracker of a rank that does not track."""
 
 
-def _write_result(job: Job, trainer: "Trainer", tensors: dict[str, Any], total: int) -> None:
+def _hand_on(job: Job, progress: "Progress") -> None:
+    """Write the starting weights, unchanged to the last bit, as the result of no steps.
+
+    No engine is built: one of bf16 would round them.
+    """
+    from mmicl.model.freeze import select_trainable
+    from mmicl.model.loading import load_model
+
+    progress.say(f"nothing to train ({job.stage}.steps is 0)")
+    model, _ = load_model(job.config.model.base, job.config.model.revision, trained=job.trained)
+    parameters = dict(model.named_parameters())
+    tensors = {name: parameters[name] for name in select_trainable(model, job.recipe)}
+    facts = {
+        "of_parameters": sum(value.numel() for value in parameters.values()),
+        "samples": 0,
+        "final_loss": None,
+        "validation_loss": None,
+        "truncated_targets": 0,
+    }
+    _write_result(job, tensors, [], facts)
+
+
+def _write_result(
+    job: Job, tensors: dict[str, Any], curve: "list[CurveRow]", facts: dict[str, Any]
+) -> None:
     """Write `result/`, the same bytes for the same run."""
     from mmicl.model.loading import save_tensors
     from mmicl.train.meters import write_curve
@@ -238,19 +275,19 @@ def _write_result(job: Job, trainer: "Trainer", tensors: dict[str, Any], total: 
         "base": job.config.model.base,
         "revision": job.config.model.revision,
         "recipe": job.recipe,
-        "of_parameters": total,
         "training": job.training.model_dump(),
-        "samples": len(trainer.batches.samples),
-        "final_loss": trainer.curve[-1].loss,
-        "validation_loss": trainer.validation_loss,
-        "truncated_targets": trainer.truncated,
+        **facts,
     }
     with replace_folder(job.run_folder / "result") as folder:
         save_tensors(tensors, folder, record)
-        write_curve(folder / "curve.csv", trainer.curve)
-    if trainer.truncated:
-        trainer.progress.say(
-            f"{trainer.truncated} targets were cut at {job.training.max_target_tokens} tokens "
+        write_curve(folder / "curve.csv", curve)
+
+
+def _warn_of_cuts(job: Job, progress: "Progress", truncated: int) -> None:
+    """Say how many targets were longer than the params allow."""
+    if truncated:
+        progress.say(
+            f"{truncated} targets were cut at {job.training.max_target_tokens} tokens "
             f"({job.stage}.max_target_tokens)"
         )
 
