@@ -102,8 +102,11 @@ class Paths:
         return self.state / "cache" / name
 
     def outcome(self, stage: str) -> Path:
-        """Where a stage leaves how it ended (kind, one line)."""
-        return self.state / "outcomes" / f"{stage.replace('@', '-')}.json"
+        """Where a stage leaves how it ended (kind, one line).
+
+        Of this checkout: workspaces share the state, and may run the same stage at one time.
+        """
+        return self.state / "outcomes" / self.root.name / f"{stage.replace('@', '-')}.json"
 
     @property
     def data_docs(self) -> Path:
