@@ -5,6 +5,9 @@ from typing import Any
 
 from mmicl.errors import DataError, UserError
 
+UNRANKED = frozenset({"yes_ratio"})
+"""Metrics that describe the answers, and of which more is not better."""
+
 
 def judge(scores: Mapping[str, Any], margins: Mapping[str, float]) -> dict[str, Any]:
     """Hold scores against their gates.
@@ -55,23 +58,43 @@ def list_controls(score: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in controls.items() if value is not None}
 
 
+def find_best_control(score: Mapping[str, Any]) -> tuple[str, float] | None:
+    """Name and value of the control that a score counts from; None where it has no control."""
+    controls = list_controls(score)
+    if not controls:
+        return None
+    name = max(sorted(controls), key=controls.__getitem__)
+    return name, controls[name]
+
+
+def find_lead(metric: str, score: Mapping[str, Any]) -> float | None:
+    """Points by which a score's lower bound lies above its best control.
+
+    None where it has no interval or no control, or where more is not better.
+    """
+    best = find_best_control(score)
+    if metric in UNRANKED or best is None or score["low"] is None:
+        return None
+    return score["low"] - best[1]
+
+
 def _judge_one(key: str, scores: Mapping[str, Any], margin: float) -> dict[str, Any]:
     """Hold one score against its gate."""
     score = find_score(scores, key)
-    controls = list_controls(score)
-    if score["low"] is None or not controls:
+    best = find_best_control(score)
+    if score["low"] is None or best is None:
         raise DataError(
             "a score without interval or controls passes no gate",
             where=f"reports/scores.json {key}",
             remedy="run the stage evaluate again",
         )
-    control = max(sorted(controls), key=controls.__getitem__)
-    lead = score["low"] - controls[control]
+    control, value = best
+    lead = score["low"] - value
     return {
         "passed": lead >= margin,
         "value": score["value"],
         "low": score["low"],
-        "best_control": controls[control],
+        "best_control": value,
         "control": control,
         "margin": margin,
         "lead": lead,

@@ -14,7 +14,7 @@ from mmicl.errors import DataError
 from mmicl.files import read_json, write_json
 from mmicl.paths import Paths
 from mmicl.registry.card import describe_gate, format_score
-from mmicl.registry.gates import list_controls
+from mmicl.registry.gates import find_best_control, find_lead, list_controls
 from mmicl.tracking import Registered
 
 _KEYS = {"profile", "stages", "scores", "controls", "headlines", "gates", "model", "champion"}
@@ -113,6 +113,7 @@ def print_summary(summary: Mapping[str, Any], paths: Paths, console: Console | N
     console.print(_draw_stages(summary["stages"]))
     if summary["scores"]:
         console.print(_draw_scores(summary))
+        console.print("* best control; lead: lower bound minus best control", style="dim")
     _print_model(summary, console)
     console.print("\nLook at it:")
     for what, command in list_commands(paths).items():
@@ -149,25 +150,33 @@ def _draw_stages(stages: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def _draw_scores(summary: Mapping[str, Any]) -> Table:
-    names = {
-        "chance": "chance",
-        "majority": "majority answer",
-        "blank": "images blanked",
-        "shuffled": "images shuffled",
+    """Each headline score beside its controls, the best of them marked, and its lead over it."""
+    heads = {
+        "chance": "\nchance",
+        "majority": "majority\nanswer",
+        "blank": "images\nblank",
+        "shuffled": "images\nshuffled",
     }
-    table = Table(box=None, header_style="bold")
+    # Narrow, so that a line fits a terminal of 80 columns.
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("\nscore")
-    table.add_column("\nvalue [95 %]", justify="right")
-    for name in names.values():
-        table.add_column(name.replace(" ", "\n") if " " in name else f"\n{name}", justify="right")
-    table.add_column("\nn", justify="right")
+    for head in ("\nvalue [95 %]", *heads.values(), "\nlead", "\nn"):
+        table.add_column(head, justify="right")
     for score in summary["scores"]:
-        if score["metric"] not in summary["headlines"][score["benchmark"]]:
+        benchmark, metric = score["benchmark"], score["metric"]
+        if metric not in summary["headlines"][benchmark]:
             continue
-        controls = summary["controls"][f"{score['benchmark']}.{score['metric']}"]
-        cells = [f"{controls[key]:.1f}" if key in controls else "-" for key in names]
-        title = f"{score['benchmark']} {score['metric']}"
-        table.add_row(title, format_score(score), *cells, str(score["n"]))
+        controls = summary["controls"][f"{benchmark}.{metric}"]
+        measured = {**score, "controls": controls}
+        lead, best = find_lead(metric, measured), find_best_control(measured)
+        marked = best[0] if best is not None and lead is not None else None
+        cells = [
+            f"{controls[name]:.1f}{'*' if name == marked else ''}" if name in controls else "-"
+            for name in heads
+        ]
+        style = "" if lead is None else "green" if lead > 0 else "red"
+        shown = Text("-" if lead is None else f"{lead:+.1f}", style)
+        table.add_row(f"{benchmark} {metric}", format_score(score), *cells, shown, str(score["n"]))
     return table
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mmicl.errors import DataError, UserError
-from mmicl.registry.gates import judge
+from mmicl.registry.gates import find_lead, judge
 
 
 def scores(**changes: Any) -> dict[str, Any]:
@@ -47,3 +47,12 @@ def test_margin_of_a_score_that_was_not_measured_names_those_that_were() -> None
 def test_score_without_interval_or_controls_passes_no_gate(change: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="without interval or controls"):
         judge(scores(**change), {"pope.accuracy": 5.0})
+
+
+def test_lead_is_that_of_the_lower_bound_and_only_where_more_is_better() -> None:
+    found = scores()["benchmarks"]["pope"]["metrics"]["accuracy"]
+    assert find_lead("accuracy", found) == 5.5
+    assert find_lead("accuracy", found | {"low": 40.0}) == -16.5
+    assert find_lead("accuracy", found | {"low": None}) is None
+    assert find_lead("accuracy", found | {"chance": None, "controls": {}}) is None
+    assert find_lead("yes_ratio", found) is None

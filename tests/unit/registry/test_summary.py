@@ -36,8 +36,8 @@ def paths(tmp_path: Path) -> Paths:
         "controls": {"majority": 50.5, "blank": 49.5, "shuffled": 51.5},
     }  # fmt: skip
     result = {
-        "version": "1", "n": 200, "headline": ["accuracy"],
-        "metrics": {"accuracy": found, "yes_ratio": found},
+        "version": "1", "n": 200, "headline": ["accuracy", "yes_ratio"],
+        "metrics": {"accuracy": found, "precision": found, "yes_ratio": found},
     }  # fmt: skip
     scores = {"benchmarks": {"pope": result}}
     write_json(paths.scores, scores)
@@ -59,7 +59,7 @@ def test_summary_has_the_promised_shape(paths: Paths) -> None:
             "benchmark": "pope", "metric": metric, "value": 71.25, "low": 65.0, "high": 77.0,
             "chance": 50.0, "n": 200,
         }
-        for metric in ("accuracy", "yes_ratio")
+        for metric in ("accuracy", "precision", "yes_ratio")
     ]  # fmt: skip
     assert summary["model"] == {"name": "mmicl-tiny", "version": 3, "aliases": ["candidate"]}
 
@@ -73,12 +73,13 @@ def test_printed_summary_tells_what_ran_what_came_out_and_what_to_open(paths: Pa
     assert "fetch@coco up to date 0.0" in words
     assert "pretrain ran 81.3" in words
     assert "total 81.3" in words
-    assert "pope accuracy 71.2 [65.0, 77.0] 50.0 50.5 49.5 51.5 200" in words
+    assert "pope accuracy 71.2 [65.0, 77.0] 50.0 50.5 49.5 51.5* +13.5 200" in words
+    assert "pope yes_ratio 71.2 [65.0, 77.0] 50.0 50.5 49.5 51.5 - 200" in words
     assert "Model mmicl-tiny version 3, aliases: candidate" in words
     assert any("pope.accuracy: not passed" in line for line in lines)
     assert any(line.lstrip().startswith("Prefect UI") for line in lines)
     assert any(line.lstrip().startswith("MLflow UI") and "make up" in line for line in lines)
-    assert not any("yes_ratio" in line for line in lines)  # no headline: in the file alone
+    assert not any("precision" in line for line in lines)  # no headline: in the file alone
     assert any((paths.data_docs / "index.html").as_uri() in line for line in lines)
 
 
