@@ -20,7 +20,14 @@ def example(task: str, number: int = 0, **changes: Any) -> Example:
         "caption": {"question": ""},
         "nlvr": {"target": "true"},
         "pope": {"target": "yes"},
+        "mme": {"target": "yes", "meta": '{"image": "0.jpg", "subtask": "count"}'},
         "vcr": {"choices": ("a", "b", "c", "d"), "answer_index": 1, "target": "b"},
+        "scienceqa": {
+            "choices": ("a", "b", "c"),
+            "answer_index": 1,
+            "target": "b",
+            "meta": '{"hint": false, "misleads": false}',
+        },
         "winoground": {"choices": ("a on b", "b on a"), "question": "", "target": ""},
         "raven": {"question": "", "target": "", "answer_index": 2},
     }.get(task, {})

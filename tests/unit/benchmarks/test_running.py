@@ -25,7 +25,10 @@ from mmicl.records import Example
 from mmicl.sources import EXAMPLES, READERS, ingest_dataset
 from mmicl.world import generate
 
-DATASETS = {"coco": "coco_caption", "pope": "pope", "vqav2": "vqav2", "winoground": "winoground"}
+DATASETS = {
+    "coco": "coco_caption", "mme": "mme", "pope": "pope", "scienceqa": "scienceqa",
+    "vqav2": "vqav2", "winoground": "winoground",
+}  # fmt: skip
 LIMIT = 36
 
 

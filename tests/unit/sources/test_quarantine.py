@@ -134,7 +134,10 @@ def test_a_broken_json_file_is_named(world, ingest) -> None:
         ingest("coco_caption", folder, limit=1.0)
 
 
-@pytest.mark.parametrize("reader", ["coco_caption", "vqav2", "nlvr2", "nlvr1", "pope", "raven"])
+@pytest.mark.parametrize(
+    "reader",
+    ["coco_caption", "vqav2", "nlvr2", "nlvr1", "pope", "raven", "mme", "scienceqa"],
+)
 def test_a_folder_without_official_files_is_refused(reader: str, ingest, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=f"dataset {reader}: no record found.*it reads"):

@@ -15,6 +15,7 @@ from mmicl.records import split_reference
 NAMES = {
     "coco_caption": "coco", "vqav2": "vqav2", "vcr": "vcr", "nlvr2": "nlvr2",
     "pope": "pope", "winoground": "winoground", "raven": "raven",
+    "mme": "mme", "scienceqa": "scienceqa",
 }  # fmt: skip
 
 

@@ -264,7 +264,7 @@ def test_files_that_are_there_are_left_alone(tmp_path: Path) -> None:
 def test_no_image_id_of_coco_means_two_pictures(official: Path) -> None:
     names = [
         path.stem.split("_")[-1]
-        for name in ("coco", "vqav2", "pope")
+        for name in ("coco", "vqav2", "pope", "mme")
         for path in (official / name).rglob("*.jpg")
     ]
-    assert len(names) == len(set(names)) == 2 * (N + 16) + N
+    assert len(names) == len(set(names)) == 2 * (N + 16) + 2 * N
