@@ -1,4 +1,4 @@
-# Everything a newcomer needs: make run, make test, make up. Variables: PYTHON, PROFILE, DATA.
+# Everything a newcomer needs: make run, make test, make up. Variables: PYTHON, PROFILE, DATA, JOBS.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -22,7 +22,7 @@ $(error $(CURDIR) is not a git repository: DVC and lineage need one; clone the p
 endif
 endif
 
-.PHONY: help install run up test test-all bench check clean
+.PHONY: help install run up test test-all bench miniature check clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
@@ -50,6 +50,9 @@ test-all: install  ## the long ones as well: kills, clusters, browser
 
 bench: install  ## time the chain in a fresh checkout and hold it to its budget
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/bench/chain.py
+
+miniature: install  ## the study of docs/miniature.md: variants, recipes, seeds (JOBS=… at a time)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/bench/miniature.py $(if $(JOBS),--jobs $(JOBS))
 
 check: install  ## ruff, pyright, import-linter, codespell
 	$(BIN)/ruff check .
