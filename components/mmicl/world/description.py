@@ -13,7 +13,7 @@ from mmicl.world.attributes import COLUMNS, ROWS
 from mmicl.world.matrices import Panel
 from mmicl.world.scenes import Scene, Thing
 
-SLOTS = 8
+SLOTS = 4
 NOTHING = "nothing"
 
 

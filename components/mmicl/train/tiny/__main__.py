@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("mmicl.train.tiny")
 
 VISION = {"steps": 2200, "learning_rate": 1e-3, "weight_decay": 0.01}
-LANGUAGE = {"steps": 2000, "learning_rate": 1.5e-3, "weight_decay": 0.01}
+LANGUAGE = {"steps": 9000, "learning_rate": 1.5e-3, "weight_decay": 0.01}
 BATCH = 64
 VISION_FILE, LANGUAGE_FILE = "vision.safetensors", "language.safetensors"
 
@@ -132,10 +132,14 @@ def train_language(
     options: argparse.Namespace,
 ) -> float:
     """Train T5; returns the seconds."""
+    import torch
+
     from mmicl.train.tiny.language import Reader, ReadingTask
     from mmicl.train.tiny.loop import train
 
-    reader = Reader(model, processor)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        reader = Reader(model, processor)
     reader.train()
     steps = options.language_steps
     task = ReadingTask(reader, bank, seed=options.seed, steps=steps, batch_size=options.batch)

@@ -2,6 +2,12 @@
 
 A slot is the sum of its phrase's word embeddings, from the model's own table, made as long as one
 word's, with a little noise: what the projection will hand over later is never exact.
+
+The answer alone teaches too slowly: one word a prompt, and nothing for a lookup until all its steps
+are there. So the encoder is also asked, at every slot, which words of its phrase the text names,
+which image it belongs to, and whether the question names that image. These classifiers are thrown
+away afterwards. After 2.5 minutes of one core, questions about one image were answered right in
+62 % of the cases, without them in 44 %.
 """
 
 import random
@@ -14,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmicl.config import Scheme
-from mmicl.mic.scheme import FULL_SCHEME, render
+from mmicl.mic.scheme import FULL_SCHEME, REFERENCE, render
 from mmicl.mic.templates import TASKS
-from mmicl.model.processor import IGNORED
-from mmicl.records import Split, Template
+from mmicl.records import MAX_PROXIES, Split, Template
+from mmicl.train.tiny.packed import PackedT5, group_rows
 from mmicl.train.tiny.tasks import SKILLS, make_asked
 from mmicl.world.description import Picture, describe
 from mmicl.world.scenes import MAX_THINGS
@@ -27,36 +33,49 @@ if TYPE_CHECKING:
 
     from mmicl.model.processor import MmiclProcessor
 
-NOISE = 0.2
+NOISE = 0.3
 """Standard deviation, relative to the slots' own."""
-CHUNKS = 4
-"""A batch is cut by length into so many parts, so that little of it is padding."""
+ROWS_A_GROUP = 16
+"""Prompts of like length that attention looks at together."""
+PHRASE_WORDS = 5
+NAMED_WEIGHT, IMAGE_WEIGHT, ASKED_WEIGHT = 2.0, 0.3, 1.0
+"""Of the losses at the slots, beside the answer's 1."""
+REPORTED = ("vqa", "several", "nlvr", "labels")
+"""Skills whose loss is told while training."""
 NO_DECLARATION = Scheme(declaration=False, in_context=True, interrelated=True)
 UNDECLARED_SHARE = 0.05
 
 STAGES: tuple[tuple[float, dict[str, float]], ...] = (
-    (0.4, {"caption": 1, "vqa": 6, "pope": 1, "region": 0.3, "several": 1}),
-    (0.7, {"caption": 0.7, "vqa": 4, "pope": 1, "region": 0.2, "several": 2, "which": 0.7,
-           "nlvr": 2, "vcr": 1.5, "winoground": 1}),
-    (1.0, {"caption": 0.7, "vqa": 3.5, "pope": 1, "region": 0.2, "several": 1.5, "which": 0.7,
-           "nlvr": 2.5, "vcr": 2, "winoground": 1.2, "raven": 0.5, "sequence": 0.5, "labels": 0.5}),
+    (0.12, {"caption": 1, "vqa": 5, "pope": 1, "mme": 1.5, "scienceqa": 1, "region": 0.3,
+            "several": 1.5}),
+    (0.4, {"caption": 0.8, "vqa": 4, "pope": 0.5, "mme": 1, "scienceqa": 0.7, "region": 0.2,
+           "several": 3, "which": 1.2, "labels": 1, "sequence": 0.7, "nlvr": 1.5, "vcr": 0.8,
+           "winoground": 0.5}),
+    (1.0, {"caption": 0.7, "vqa": 3.5, "pope": 0.5, "mme": 1, "scienceqa": 0.6, "region": 0.2,
+           "several": 2.5, "which": 1, "labels": 0.8, "sequence": 0.8, "nlvr": 2.2, "vcr": 1.2,
+           "winoground": 1.2, "raven": 0.5}),
 )  # fmt: skip
 """The curriculum: up to a share of the steps, how often each skill is drawn."""
-THINGS = ((0.1, 1), (0.2, 2))
+THINGS = ((0.02, 1), (0.05, 2))
 """Up to a share of the steps, scenes have at most so many things. Copying what a single slot says
 is learnt in 200 steps, and looking up the right slot grows from it."""
-EXEMPLARS = (0.75, 0.15, 0.1)
+EXEMPLARS = (0.85, 0.1, 0.05)
 """How often none, one or two worked examples come first, from the second stage on."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt as token ids, with its pictures in order."""
+    """A prompt as token ids, with its pictures in order; `asked` are those the question names."""
 
     ids: list[int]
     pictures: tuple[Picture, ...]
     target: str
     skill: str
+    asked: frozenset[int] = frozenset()
+
+
+Written = tuple[str, str, str, list[Picture], frozenset[int]]
+"""Skill, prompt, target, pictures, and which of them the question names."""
 
 
 class Reader(nn.Module):
@@ -66,6 +85,9 @@ class Reader(nn.Module):
         super().__init__()
         self.language_model = model.language_model
         self.processor = processor
+        self.packed = PackedT5(model.language_model)  # type: ignore[arg-type]
+        width = model.language_model.config.d_model
+        self.marks = nn.Linear(width, PHRASE_WORDS + MAX_PROXIES + 1)
         self._phrases: dict[str, list[int]] = {}
 
     def embed(self, prompts: Sequence[Prompt], noise: torch.Generator | None) -> dict[str, Tensor]:
@@ -101,14 +123,57 @@ class Reader(nn.Module):
         sums = functional.embedding_bag(flat, table, offsets, mode="sum")
         return sums / torch.tensor([len(row) for row in rows]).sqrt().unsqueeze(1)
 
-    def forward(self, prompts: Sequence[Prompt], noise: torch.Generator | None) -> Tensor:
-        """The loss of each prompt's target, averaged over its tokens: [prompts]."""
-        labels = self.processor.encode_targets([prompt.target for prompt in prompts]).labels
-        logits = self.language_model(**self.embed(prompts, noise), labels=labels).logits
-        losses = functional.cross_entropy(
-            logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
+    def forward(
+        self, prompts: Sequence[Prompt], noise: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """Losses of prompts, best sorted by length.
+
+        Returns:
+            The loss of each target, averaged over its tokens, [prompts]; and the loss at the slots.
+        """
+        table = self.language_model.get_input_embeddings().weight
+        groups = group_rows([len(prompt.ids) for prompt in prompts], ROWS_A_GROUP)
+        ids = torch.tensor([token for prompt in prompts for token in prompt.ids])
+        slots = self.fill_slots([picture for prompt in prompts for picture in prompt.pictures])
+        if noise is not None:
+            deviation = NOISE * slots.detach().std()
+            slots = slots + deviation * torch.randn(slots.shape, generator=noise)
+        places = (ids == self.processor.placeholder_id).nonzero().flatten()
+        states = self.packed.encode(table[ids].index_copy(0, places, slots), groups)
+
+        rows = self.processor.tokenizer([prompt.target for prompt in prompts]).input_ids
+        targets = group_rows([len(row) for row in rows], ROWS_A_GROUP)
+        start = self.language_model.config.decoder_start_token_id
+        given = torch.tensor([token for row in rows for token in (start, *row[:-1])])
+        logits = self.packed.decode(table[given], targets, states, groups)
+        wanted = torch.tensor([token for row in rows for token in row])
+        losses = functional.cross_entropy(logits, wanted, reduction="none")
+        owners = torch.tensor([place for place, row in enumerate(rows) for _ in row])
+        sums = torch.zeros(len(rows)).index_add(0, owners, losses)
+        lengths = torch.tensor([len(row) for row in rows])
+        return sums / lengths, self.find_slots(prompts, states[places])
+
+    def find_slots(self, prompts: Sequence[Prompt], states: Tensor) -> Tensor:
+        """The loss of the classifiers at the slots, whose encoder states are [slots, width]."""
+        queries = self.processor.num_query_tokens
+        named, image, asked = [], [], []
+        for prompt in prompts:
+            text = set(prompt.ids)
+            for number, picture in enumerate(prompt.pictures):
+                for phrase in describe(picture, queries):
+                    words = self._phrases[phrase]
+                    found = [float(word in text) for word in words[:PHRASE_WORDS]]
+                    named.append(found + [0.0] * (PHRASE_WORDS - len(found)))
+                    image.append(number)
+                    asked.append(float(number in prompt.asked))
+        marks = self.marks(states)
+        ours, images, here = marks.split((PHRASE_WORDS, MAX_PROXIES, 1), dim=-1)
+        binary = functional.binary_cross_entropy_with_logits
+        return (
+            NAMED_WEIGHT * binary(ours, torch.tensor(named))
+            + IMAGE_WEIGHT * functional.cross_entropy(images, torch.tensor(image))
+            + ASKED_WEIGHT * binary(here.squeeze(-1), torch.tensor(asked))
         )
-        return losses.sum(1) / (labels != IGNORED).sum(1)
 
     @torch.inference_mode()
     def answer(self, prompts: Sequence[Prompt]) -> list[str]:
@@ -133,22 +198,16 @@ class ReadingTask:
         self.seed, self.steps, self.batch_size = seed, steps, batch_size
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Mean over the prompts of their mean token loss."""
+        """Mean over the prompts of their mean token loss, plus the loss at the slots."""
         noise = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         prompts = sorted(self.make_batch(step), key=lambda prompt: len(prompt.ids))
-        part = -(-len(prompts) // CHUNKS)
-        losses = torch.cat(
-            [
-                self.reader(prompts[start : start + part], noise)
-                for start in range(0, len(prompts), part)
-            ]
-        )
-        figures = {}
-        for skill in ("vqa", "nlvr"):
+        losses, slots = self.reader(prompts, noise)
+        figures = {"slots": slots.item()}
+        for skill in REPORTED:
             chosen = [place for place, prompt in enumerate(prompts) if prompt.skill == skill]
             if chosen:
                 figures[skill] = losses.detach()[chosen].mean().item()
-        return losses.mean(), figures
+        return losses.mean() + slots, figures
 
     def make_batch(self, step: int) -> list[Prompt]:
         """The prompts of a step, by the curriculum."""
@@ -177,8 +236,8 @@ class ReadingTask:
     def write(
         self, skill: str, rng: random.Random, split: Split, name: str, exemplars: int,
         *, declared: bool | None = None, most: int = MAX_THINGS,
-    ) -> tuple[str, str, str, list[Picture]]:  # fmt: skip
-        """Skill, prompt, target and pictures of a drawn query."""
+    ) -> Written:  # fmt: skip
+        """Draw a query and write it."""
         asked = make_asked(skill, rng, split, name, 0, most)
         if exemplars and TASKS[asked.query.task].exemplars:
             asked = make_asked(skill, rng, split, name, exemplars, most)
@@ -188,16 +247,18 @@ class ReadingTask:
         scheme = FULL_SCHEME if declared else NO_DECLARATION
         rendered = render(asked.query, template, asked.exemplars, scheme=scheme)
         pictures = [asked.pictures[reference] for reference in rendered.images]
-        return skill, rendered.prompt, rendered.target, pictures
+        base = len(pictures) - len(asked.query.images)
+        named = frozenset(base + int(k) for k in REFERENCE.findall(asked.query.question))
+        return skill, rendered.prompt, rendered.target, pictures, named
 
-    def encode(self, rows: Sequence[tuple[str, str, str, list[Picture]]]) -> list[Prompt]:
+    def encode(self, rows: Sequence[Written]) -> list[Prompt]:
         """Written queries as token ids and pictures."""
         ids = self.reader.processor.encode(
-            [prompt for _, prompt, _, _ in rows], [len(pictures) for *_, pictures in rows]
+            [row[1] for row in rows], [len(pictures) for *_, pictures, _ in rows]
         )
         return [
-            Prompt(list(values), tuple(pictures), target, skill)
-            for values, (skill, _, target, pictures) in zip(ids, rows, strict=True)
+            Prompt(list(values), tuple(pictures), target, skill, named)
+            for values, (skill, _, target, pictures, named) in zip(ids, rows, strict=True)
         ]
 
     def measure(self, split: Split, count: int = 200) -> dict[str, float]:
