@@ -3,6 +3,7 @@
 from mmicl.benchmarks.benchmark import Benchmark
 from mmicl.benchmarks.coco_caption import COCO_CAPTION
 from mmicl.benchmarks.mme import MME
+from mmicl.benchmarks.msrvtt_qa import MSRVTT_QA
 from mmicl.benchmarks.nlvr1 import NLVR1
 from mmicl.benchmarks.nlvr2 import NLVR2
 from mmicl.benchmarks.pope import POPE
@@ -17,6 +18,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     for one in (
         COCO_CAPTION,
         MME,
+        MSRVTT_QA,
         NLVR1,
         NLVR2,
         POPE,

@@ -5,6 +5,7 @@ from mmicl.sources.coco import COCO_CAPTION
 from mmicl.sources.coco_region import COCO_REGION
 from mmicl.sources.ingest import EXAMPLES, REJECTED, ingest_dataset
 from mmicl.sources.mme import MME
+from mmicl.sources.msrvtt_qa import MSRVTT_QA
 from mmicl.sources.nlvr1 import NLVR1
 from mmicl.sources.nlvr2 import NLVR2
 from mmicl.sources.pope import POPE
@@ -21,6 +22,7 @@ READERS: dict[str, Reader] = {
         COCO_CAPTION,
         COCO_REGION,
         MME,
+        MSRVTT_QA,
         NLVR1,
         NLVR2,
         POPE,

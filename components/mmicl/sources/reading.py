@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from mmicl.errors import ConfigError, DataError
 from mmicl.images.decoding import ImageError
 from mmicl.images.store import ImageWriter
+from mmicl.images.video import read_frames
 from mmicl.records import PLACEHOLDER, Split
 
 RESERVED = ("<image", PLACEHOLDER)
@@ -122,6 +123,7 @@ class ReadContext:
     unused: Counter[str] = field(default_factory=Counter)
     """What is sound but not taken, and how much of it."""
     _pictures: dict[Path, str | ImageError] = field(default_factory=dict)
+    _videos: dict[Path, tuple[str, ...] | ImageError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
@@ -223,6 +225,27 @@ class ReadContext:
             except ImageError as error:
                 self._pictures[path] = error
         found = self._pictures[path]
+        if isinstance(found, ImageError):
+            raise found
+        return found
+
+    def frames(self, count: int, *names: str) -> tuple[str, ...]:
+        """Store frames of an official video (`read_frames`); their references in order of time.
+
+        Raises:
+            RecordError: A name leads out of the dataset's folder.
+            ImageError: No place has it, or the video cannot be used.
+        """
+        path = next((path for name in names if (path := self.safe_path(name)).is_file()), None)
+        if path is None:
+            raise ImageError("missing_video", "no such video", where=names[0])
+        if path not in self._videos:
+            try:
+                frames = read_frames(path, count)
+                self._videos[path] = tuple(self.writer.add_pixels(frame) for frame in frames)
+            except ImageError as error:
+                self._videos[path] = error
+        found = self._videos[path]
         if isinstance(found, ImageError):
             raise found
         return found

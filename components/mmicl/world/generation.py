@@ -6,7 +6,18 @@ from pathlib import Path
 from mmicl.errors import UserError
 from mmicl.files import replace_folder
 from mmicl.world.plan import Plan
-from mmicl.world.writers import coco, mme, nlvr2, pope, raven, scienceqa, vcr, vqav2, winoground
+from mmicl.world.writers import (
+    coco,
+    mme,
+    msrvtt_qa,
+    nlvr2,
+    pope,
+    raven,
+    scienceqa,
+    vcr,
+    vqav2,
+    winoground,
+)
 
 OPTIONS = ("n", "seed")
 
@@ -22,6 +33,7 @@ WRITERS: Mapping[str, Writer] = {
     "winoground": winoground.write,
     "mme": mme.write,
     "scienceqa": scienceqa.write,
+    "msrvtt_qa": msrvtt_qa.write,
 }
 
 

@@ -10,7 +10,7 @@ from mmicl.records import Example, Prediction, Request
 
 def example(task: str, number: int = 0, **changes: Any) -> Example:
     """The `number`-th test Example of a task, alone in its group."""
-    images = {"nlvr": 2, "winoground": 2, "raven": 16}.get(task, 1)
+    images = {"nlvr": 2, "winoground": 2, "raven": 16, "video": 4}.get(task, 1)
     values: dict[str, Any] = {
         "id": f"{task}/test/{number}", "dataset": task, "split": "test", "task": task,
         "images": tuple(f"{task}-{number}-{place}" for place in range(images)),

@@ -61,6 +61,28 @@ def test_vqav2_chance_is_a_random_training_answer() -> None:
     assert BENCHMARKS["vqav2"].chance([one], []) is None
 
 
+def test_msrvtt_qa_wants_the_annotated_answer() -> None:
+    answers = ["moves left", " Moves  LEFT\n", "moves", "moves left.", "", "it moves left"]
+    items = [
+        answered(example("video", number, target="moves left"), text)
+        for number, text in enumerate(answers)
+    ]
+    assert judged("msrvtt_qa", items) == {"accuracy": pytest.approx(100 * 2 / 6)}
+
+
+def test_msrvtt_qa_chance_is_a_random_training_answer() -> None:
+    benchmark = BENCHMARKS["msrvtt_qa"]
+    train = [example("video", number, split="train", target=target) for number, target in enumerate(
+        ["car", "car", "Car", "man", "dog"])]  # fmt: skip
+    asked = [example("video", number, target=target) for number, target in enumerate(
+        ["car", "man", "snow"])]  # fmt: skip
+    columns = benchmark.chance(asked, train)
+    assert columns is not None
+    assert report(benchmark, columns)["accuracy"] == pytest.approx((60 + 20 + 0) / 3)
+    assert benchmark.constant(train).text == "car"
+    assert benchmark.chance(asked, []) is None
+
+
 def test_pope_equals_the_official_scorer_pooled_and_by_setting() -> None:
     draw = random.Random(2)
     settings = ["random", "popular", "adversarial"]

@@ -136,7 +136,17 @@ def test_a_broken_json_file_is_named(world, ingest) -> None:
 
 @pytest.mark.parametrize(
     "reader",
-    ["coco_caption", "vqav2", "nlvr2", "nlvr1", "pope", "raven", "mme", "scienceqa"],
+    [
+        "coco_caption",
+        "vqav2",
+        "nlvr2",
+        "nlvr1",
+        "pope",
+        "raven",
+        "msrvtt_qa",
+        "mme",
+        "scienceqa",
+    ],
 )
 def test_a_folder_without_official_files_is_refused(reader: str, ingest, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
@@ -211,6 +221,28 @@ def test_raven_archives_are_checked(world, ingest) -> None:
     assert "holds more than" in result.rejected[-1].detail or any(
         "holds more than" in row.detail for row in result.rejected
     )
+
+
+def test_videos_and_their_questions_are_checked(world, ingest) -> None:
+    folder = world("msrvtt_qa", 8)
+    path = folder / "train_qa.json"
+    entries = json.loads(path.read_text())
+    videos = [folder / "videos" / f"video{entry['video_id']}.mp4" for entry in entries]
+    videos[0].unlink()
+    videos[1].write_bytes(b"")
+    videos[2].write_bytes(videos[2].read_bytes()[:-200])
+    entries[3]["answer"] = " "
+    entries[4]["question"] = "what is <image0>?"
+    entries[5]["video_id"] = "../video5"
+    entries.append({**entries[0], "id": 999})
+    path.write_text(json.dumps(entries))
+    result = ingest("msrvtt_qa", folder, limit=0.5)
+    assert reasons(result) == [
+        "missing_video", "empty_file", "truncated_video", "empty_text", "reserved_token",
+        "malformed", "missing_video",
+    ]  # fmt: skip
+    assert all("video" in row.detail for row in result.rejected if "video" in row.reason)
+    assert len(result.of("train")) == 2
 
 
 def test_a_double_record_is_rejected(world, ingest) -> None:

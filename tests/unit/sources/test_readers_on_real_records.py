@@ -9,7 +9,8 @@ import pytest
 from mmicl.config import load_config
 from mmicl.errors import DataError
 from mmicl.fetch import fetch_dataset
-from mmicl.records import split_reference
+from mmicl.files import read_rows
+from mmicl.records import Rejected, split_reference
 
 ROOT = Path(__file__).resolve().parents[3]
 EXPECTED = {
@@ -86,3 +87,12 @@ def test_pope_without_its_pictures_is_refused(shared_data: Path, ingest) -> None
 def test_nlvr2_without_its_pictures_is_refused(shared_data: Path, ingest) -> None:
     with pytest.raises(DataError, match=r"6982 of 6982 records .*missing_image"):
         ingest("nlvr2", shared_data / "nlvr2", limit=0.5)
+
+
+def test_msrvtt_qa_without_its_videos_is_refused(shared_data: Path, ingest, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"6027 of 6027 records .*missing_video"):
+        ingest("msrvtt_qa", shared_data / "msrvtt_qa", limit=0.5)
+    rejected = read_rows(tmp_path / "quarantine" / "rejected.parquet", Rejected)
+    assert Counter((row.split, row.reason) for row in rejected) == {("val", "missing_video"): 6027}
+    assert rejected[0].record == "158607"
+    assert "video6514.mp4" in rejected[0].detail

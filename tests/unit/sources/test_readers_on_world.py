@@ -1,6 +1,7 @@
 """Every reader against the world's files, which have the official layout."""
 
 import json
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -11,11 +12,15 @@ from PIL import Image
 from mmicl.mic.queries import expand
 from mmicl.mic.scheme import find_fault
 from mmicl.records import split_reference
+from mmicl.world.episodes import sample_sequence
+from mmicl.world.plan import Plan
+from mmicl.world.rendering import render_scene
 
 NAMES = {
     "coco_caption": "coco", "vqav2": "vqav2", "vcr": "vcr", "nlvr2": "nlvr2",
     "pope": "pope", "winoground": "winoground", "raven": "raven",
     "mme": "mme", "scienceqa": "scienceqa",
+    "msrvtt_qa": "msrvtt_qa",
 }  # fmt: skip
 
 
@@ -225,3 +230,36 @@ def test_raven_panels_are_stored_exactly(world, ingest) -> None:
         assert row.answers == (row.target,)
         for panel, reference in zip(archive["image"], row.images, strict=True):
             assert np.array_equal(np.asarray(result.store.load(reference).convert("L")), panel)
+
+
+def test_the_frames_of_a_video_are_its_states(world, ingest) -> None:
+    folder = world("msrvtt_qa")
+    result = ingest("msrvtt_qa", folder)
+    plan, moved = Plan("msrvtt_qa", 3, 24), 0
+    for split in ("train", "val", "test"):
+        official = json.loads((folder / f"{split}_qa.json").read_text())
+        for place, (row, entry) in enumerate(zip(result.of(split), official, strict=True)):
+            assert (row.question, row.target) == (entry["question"], entry["answer"])
+            assert row.answers == (row.target,)
+            assert row.group == f"msrvtt-{entry['video_id']}"
+            assert json.loads(row.meta) == {"video_id": entry["video_id"], "category_id": 8}
+            states = sample_sequence(random.Random(plan.stream(split, place)), split).frames
+            assert len(row.images) == len(states) == 4
+            for reference, state in zip(row.images, states, strict=True):
+                shown = np.asarray(result.store.load(reference), int)
+                assert np.abs(shown - np.asarray(render_scene(state), int)).max() <= 20
+            # A state that lasts is one picture of the store, and another state is another one.
+            assert len(set(row.images)) == len(set(states))
+            moved += len(set(states)) > 1
+    assert moved > 20
+
+
+def test_questions_about_one_video_share_its_frames(world, ingest) -> None:
+    folder = world("msrvtt_qa", 8)
+    path = folder / "val_qa.json"
+    entries = json.loads(path.read_text())
+    entries.append({**entries[0], "id": 999, "question": "what is  shown?", "answer": "a star"})
+    path.write_text(json.dumps(entries))
+    first, *_, last = ingest("msrvtt_qa", folder).of("val")
+    assert (last.question, last.target) == ("what is shown?", "a star")
+    assert (first.images, first.group) == (last.images, last.group)

@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +15,8 @@ from PIL import Image
 from mmicl import world
 from mmicl.errors import UserError
 from mmicl.world.attributes import SHAPES
+from mmicl.world.episodes import EVENTS
+from mmicl.world.writers import msrvtt_qa
 
 N = 24
 
@@ -51,7 +54,7 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(
     first = digest(official / name)
     assert first == digest(tmp_path / "same")
     other = digest(tmp_path / "other")
-    pictures = [path for path in first if path.endswith((".jpg", ".png", ".npz"))]
+    pictures = [path for path in first if path.endswith((".jpg", ".png", ".npz", ".mp4"))]
     assert pictures
     changed = [path for path in pictures if first[path] != other.get(path)]
     assert len(changed) > 0.9 * len(pictures)
@@ -228,12 +231,31 @@ def test_raven_arrays_hold_no_pickle(official: Path) -> None:
         assert '<Rule name="' in rules
 
 
+def test_msrvtt_qa_as_released(official: Path) -> None:
+    folder, number = official / "msrvtt_qa", 0
+    for split, count in (("train", N), ("val", 8), ("test", 14)):
+        records = read(folder / f"{split}_qa.json")
+        assert len(records) == count
+        for record in records:
+            assert record.keys() == {"answer", "category_id", "id", "question", "video_id"}
+            assert record["id"] == record["video_id"] == number
+            assert record["answer"] in EVENTS
+            number += 1
+    for path in (folder / "videos").iterdir():
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            assert (stream.name, stream.frames, container.duration) == ("h264", 4, 4_000_000)
+            assert (stream.width, stream.height) == (96, 96)
+    assert len(list((folder / "videos").iterdir())) == number
+
+
 def test_test_splits_are_large_enough(tmp_path: Path) -> None:
     world.generate("winoground", {"n": 900, "seed": 1}, tmp_path / "pairs")
     assert len(read_lines(tmp_path / "pairs" / "data" / "examples.jsonl")) == 900
     from mmicl.world.plan import Plan
 
     assert Plan("coco", 1, 900).count("test") >= 200
+    assert msrvtt_qa.count_questions(Plan("msrvtt_qa", 1, 900), "test") == 500
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,136 @@
+"""Frames of videos from outside, within bounds that are checked before pixels are made.
+
+As for pictures (`mmicl.images.decoding`), a video is refused with a reason rather than repaired: a
+frame that the decoder had to guess at is a wrong picture. FFmpeg, within PyAV, is told the
+container's format, since by itself it would also follow playlists to other files.
+"""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmicl.images.decoding import ImageError
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+
+CONTAINER = "mp4"
+MAX_BYTES = 512 * 2**20
+MAX_SECONDS = 600
+"""The longest videos of the benchmarks (NExT-QA) have three minutes."""
+MAX_FRAMES = MAX_SECONDS * 60
+"""Decoded ones, whatever duration the file declares."""
+MAX_PIXELS = 4096 * 2304
+
+
+def sample_times(duration: Fraction, count: int) -> list[Fraction]:
+    """MMICL's rule: frame i of 1 … count is the one shown at duration * i / (count + 1)."""
+    return [duration * place / (count + 1) for place in range(1, count + 1)]
+
+
+def read_frames(path: Path, count: int) -> list[np.ndarray]:
+    """Decode the frames of an MP4 video that are shown at `sample_times`.
+
+    Pixels are as coded, without rotation. Decoding ends with the last frame that is wanted, so
+    what a file lacks behind it is not noticed.
+
+    Returns:
+        `count` RGB arrays (height, width, 3) uint8, in the order of time.
+
+    Raises:
+        ImageError: The file is missing, empty, too large, of another format, without a video
+            stream, too long, of too many pixels, or does not decode to the last frame wanted.
+    """
+    head = _read_head(path)
+    import av  # FFmpeg is loaded where there is a video, not by every reader
+    from av.error import FFmpegError
+
+    try:
+        with path.open("rb") as stream, av.open(stream, "r", format=CONTAINER) as container:
+            duration = _check_stream(container, path.name)
+            return _pick(container, sample_times(duration, count), path.name)
+    except FFmpegError as error:
+        if head[4:8] != b"ftyp":
+            raise ImageError("unknown_format", "not an MP4 video", where=path.name) from None
+        raise _truncated(error.strerror or "cut off", path.name) from None
+
+
+def _read_head(path: Path) -> bytes:
+    """The first bytes of a file that is there and within the bounds."""
+    if not path.is_file():
+        raise ImageError("missing_video", "no such video", where=path.name)
+    size = path.stat().st_size
+    if not size:
+        raise ImageError("empty_file", "holds no bytes", where=path.name)
+    if size > MAX_BYTES:
+        message = f"{size} bytes, more than {MAX_BYTES}"
+        raise ImageError("too_many_bytes", message, where=path.name)
+    with path.open("rb") as stream:
+        return stream.read(8)
+
+
+def _check_stream(container: "InputContainer", name: str) -> Fraction:
+    """The duration of the video stream in seconds, if that is within the bounds."""
+    if not container.streams.video:
+        raise ImageError("no_video_stream", "holds no video stream", where=name)
+    stream = container.streams.video[0]
+    _check_pixels(stream.width, stream.height, name)
+    if stream.duration is not None and stream.time_base is not None:
+        duration = stream.duration * stream.time_base
+    else:
+        duration = Fraction(container.duration or 0, 1_000_000)
+    if duration <= 0:
+        raise ImageError("unknown_duration", "declares no duration", where=name)
+    if duration > MAX_SECONDS:
+        message = f"{float(duration):.0f} seconds, more than {MAX_SECONDS}"
+        raise ImageError("too_long", message, where=name)
+    return duration
+
+
+def _pick(container: "InputContainer", times: Sequence[Fraction], name: str) -> list[np.ndarray]:
+    """The frames shown at ascending times: each until the next begins, the last to its end."""
+    picked: list[np.ndarray] = []
+    shown: VideoFrame | None = None
+    end = Fraction(0)
+    for start, frame in _decode(container, name):
+        while shown is not None and len(picked) < len(times) and times[len(picked)] < start:
+            picked.append(shown.to_ndarray(format="rgb24"))
+        if len(picked) == len(times):
+            return picked
+        shown, end = frame, start + (frame.duration or 0) * (frame.time_base or 0)
+    for time in times[len(picked) :]:
+        if shown is None or time >= end:
+            raise _truncated(f"ends before {float(time):.2f} seconds", name)
+        picked.append(shown.to_ndarray(format="rgb24"))
+    return picked
+
+
+def _decode(container: "InputContainer", name: str) -> Iterator[tuple[Fraction, "VideoFrame"]]:
+    """The frames, each with the time at which it begins, in seconds from the first."""
+    stream = container.streams.video[0]
+    stream.codec_context.thread_count = 1
+    first: Fraction | None = None
+    for number, frame in enumerate(container.decode(stream)):
+        if number == MAX_FRAMES:
+            raise ImageError("too_long", f"more than {MAX_FRAMES} frames", where=name)
+        if frame.is_corrupt or frame.pts is None or frame.time_base is None:
+            raise _truncated(f"frame {number} is damaged", name)
+        _check_pixels(frame.width, frame.height, name)
+        time = frame.pts * frame.time_base
+        first = time if first is None else first
+        yield time - first, frame
+
+
+def _check_pixels(width: int, height: int, name: str) -> None:
+    if width * height > MAX_PIXELS:
+        message = f"{width} x {height} pixels, more than {MAX_PIXELS}"
+        raise ImageError("too_many_pixels", message, where=name)
+
+
+def _truncated(detail: str, name: str) -> ImageError:
+    message = f"does not decode to its last frame ({detail})"
+    return ImageError("truncated_video", message, where=name)
