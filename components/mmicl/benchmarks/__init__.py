@@ -2,10 +2,12 @@
 
 from mmicl.benchmarks.benchmark import Benchmark
 from mmicl.benchmarks.coco_caption import COCO_CAPTION
+from mmicl.benchmarks.mantis import MANTIS
 from mmicl.benchmarks.mme import MME
 from mmicl.benchmarks.msrvtt_qa import MSRVTT_QA
 from mmicl.benchmarks.nlvr1 import NLVR1
 from mmicl.benchmarks.nlvr2 import NLVR2
+from mmicl.benchmarks.open_ended_mi import OPEN_ENDED_MI
 from mmicl.benchmarks.pope import POPE
 from mmicl.benchmarks.raven import RAVEN
 from mmicl.benchmarks.scienceqa import SCIENCEQA
@@ -17,10 +19,12 @@ BENCHMARKS: dict[str, Benchmark] = {
     one.name: one
     for one in (
         COCO_CAPTION,
+        MANTIS,
         MME,
         MSRVTT_QA,
         NLVR1,
         NLVR2,
+        OPEN_ENDED_MI,
         POPE,
         RAVEN,
         SCIENCEQA,

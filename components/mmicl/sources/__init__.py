@@ -4,10 +4,12 @@ from mmicl.errors import UserError
 from mmicl.sources.coco import COCO_CAPTION
 from mmicl.sources.coco_region import COCO_REGION
 from mmicl.sources.ingest import EXAMPLES, REJECTED, ingest_dataset
+from mmicl.sources.mantis import MANTIS
 from mmicl.sources.mme import MME
 from mmicl.sources.msrvtt_qa import MSRVTT_QA
 from mmicl.sources.nlvr1 import NLVR1
 from mmicl.sources.nlvr2 import NLVR2
+from mmicl.sources.open_ended_mi import OPEN_ENDED_MI
 from mmicl.sources.pope import POPE
 from mmicl.sources.raven import RAVEN
 from mmicl.sources.reader import Reader
@@ -21,10 +23,12 @@ READERS: dict[str, Reader] = {
     for reader in (
         COCO_CAPTION,
         COCO_REGION,
+        MANTIS,
         MME,
         MSRVTT_QA,
         NLVR1,
         NLVR2,
+        OPEN_ENDED_MI,
         POPE,
         RAVEN,
         SCIENCEQA,

@@ -8,9 +8,11 @@ from mmicl.files import replace_folder
 from mmicl.world.plan import Plan
 from mmicl.world.writers import (
     coco,
+    mantis,
     mme,
     msrvtt_qa,
     nlvr2,
+    open_ended_mi,
     pope,
     raven,
     scienceqa,
@@ -31,6 +33,8 @@ WRITERS: Mapping[str, Writer] = {
     "raven": raven.write,
     "pope": pope.write,
     "winoground": winoground.write,
+    "mantis": mantis.write,
+    "open_ended_mi": open_ended_mi.write,
     "mme": mme.write,
     "scienceqa": scienceqa.write,
     "msrvtt_qa": msrvtt_qa.write,

@@ -39,9 +39,14 @@ class ProxySet:
     places: tuple[int, int]
 
     def ask(self, place: int) -> tuple[str, str]:
-        """The question about one picture of the set, and its answer."""
+        """The question about one picture of the set, and its answer.
+
+        Raises:
+            ValueError: That picture does not answer it; those of `places` do.
+        """
         answer = self.probe.answer(self.scenes[place])
-        assert answer is not None  # `places` are drawn so
+        if answer is None:
+            raise ValueError(f"picture {place} has no answer; ask of one of {self.places}")
         return self.probe.text.format(f"<image:{place}>"), answer
 
     def ask_alone(self, place: int) -> str:

@@ -40,5 +40,13 @@ def make_example(task: str, number: int = 0, split: Split = "train", **changes: 
             "images": tuple(picture((task, split, number, k)) for k in range(16)),
             "question": "", "answer_index": number % 8, "target": "",
         },
+        "multi": {
+            "images": (first, picture((task, split, number, "right"))),
+            "question": "is <image:0> or <image:1> red ?", "target": "<image:1>",
+        },
+        "episode": {
+            "images": tuple(picture((task, split, number, k)) for k in range(5)),
+            "question": "what is this ?", "choices": ("dax", "wug", "wug", "dax"), "target": "wug",
+        },
     }[task]  # fmt: skip
     return Example.model_validate(values | changes)

@@ -146,6 +146,8 @@ def test_a_broken_json_file_is_named(world, ingest) -> None:
         "msrvtt_qa",
         "mme",
         "scienceqa",
+        "mantis",
+        "open_ended_mi",
     ],
 )
 def test_a_folder_without_official_files_is_refused(reader: str, ingest, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ NAMES = {
     "pope": "pope", "winoground": "winoground", "raven": "raven",
     "mme": "mme", "scienceqa": "scienceqa",
     "msrvtt_qa": "msrvtt_qa",
+    "mantis": "mantis", "open_ended_mi": "open_ended_mi",
 }  # fmt: skip
 
 
