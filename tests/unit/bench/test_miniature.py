@@ -1,13 +1,16 @@
 """The study of the miniature: pooling over seeds, tables, and what may run side by side."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import miniature
 import pytest
 from miniature import VARIANTS, parse_options, plan_batches, write_study
 from miniature_tables import WHOLE, fill_markers, pool, pool_variant, write_tables
 
 from mmicl.errors import UserError
+from mmicl.files import read_json
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "miniature.md"
 
@@ -117,3 +120,51 @@ def test_variants_keep_their_order_and_unknown_ones_are_named(
     with pytest.raises(SystemExit):
         parse_options(["--only", "III"])
     assert "no variant III; there are I+II, I, II" in capsys.readouterr().err
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, act: Callable[[int, str], None]) -> None:
+    """Let variants come to their scores at once, and leave the picture out."""
+
+    def run_at_once(_: object, seed: int, variant: str, overrides: list[str]) -> dict[str, Any]:
+        assert overrides == ["pretrain.global_batch=8"]
+        act(seed, variant)
+        return run(seed, variant, FIRST)
+
+    monkeypatch.setattr(miniature, "run_variant", run_at_once)
+    monkeypatch.setattr(miniature, "draw_plot", lambda runs, path: None)
+
+
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_the_study_holds_every_seed_and_variant_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: str
+) -> None:
+    begun: list[tuple[int, str]] = []
+    stand_in(monkeypatch, lambda seed, variant: begun.append((seed, variant)))
+    (tmp_path / "miniature.md").write_text(PAGE.read_text())
+    options = ["--seeds", "2,1", "--jobs", jobs, "--set", "pretrain.global_batch=8"]
+    assert miniature.main([*options, "--out", str(tmp_path)]) == 0
+    runs = read_json(tmp_path / "miniature.json")["runs"]
+    wanted = [(seed, variant) for seed in (2, 1) for variant in VARIANTS]
+    assert [(one["seed"], one["variant"]) for one in runs] == wanted
+    assert sorted(begun) == sorted(wanted)
+    assert [begun[0], begun[len(VARIANTS)]] == [(2, "I+II"), (1, "I+II")]  # alone, before others
+
+
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_a_stage_that_fails_ends_the_study_in_one_line_and_keeps_what_was_done(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    jobs: str,
+) -> None:
+    def fail(seed: int, variant: str) -> None:
+        if variant == "none":
+            raise UserError("the stage failed", where="finetune")
+
+    stand_in(monkeypatch, fail)
+    (tmp_path / "miniature.md").write_text(PAGE.read_text())
+    options = ["--only", "I+II,I,II,none", "--seeds", "1", "--jobs", jobs, "--out", str(tmp_path)]
+    assert miniature.main([*options, "--set", "pretrain.global_batch=8"]) == 2
+    assert "miniature: finetune: the stage failed" in capsys.readouterr().err
+    runs = read_json(tmp_path / "miniature.json")["runs"]
+    assert [one["variant"] for one in runs] == ["I+II", "I", "II"]
