@@ -138,11 +138,11 @@ def build_config(vocabulary: int = VOCABULARY, dropout: float = 0.0) -> "Blip2Co
     text = T5Config(
         vocab_size=vocabulary,
         d_model=WIDTH,
-        d_kv=32,
+        d_kv=24,
         d_ff=2 * WIDTH,
         num_layers=4,
         num_decoder_layers=2,
-        num_heads=4,
+        num_heads=6,
         dropout_rate=dropout,
         feed_forward_proj="gated-gelu",
         pad_token_id=SPECIAL_TOKENS.index(PAD),

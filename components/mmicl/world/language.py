@@ -27,11 +27,11 @@ RELATION_PHRASES: dict[Relation, tuple[str, ...]] = {
 CAPTION_WORDS = (6, 16)
 
 GRAMMAR = """
-a above all an and appears are at below both bottom can center changes color contain contains
-disappears do does down each either exactly has have how image images in inside is larger least
-left many middle more moves neither no nothing number object objects of only part picture position
-right same see shape shapes show shown shows size smaller stays still than the them there thing
-things to top total under up what where which with yes you
+a above all an and answer appears are at below both bottom can center changes color contain
+contains disappears do does down each either exactly has have how image images in inside is larger
+least left many middle more moves neither no nothing number object objects of often on only or part
+picture please position right same see shape shapes show shown shows side size smaller stays still
+than the them there thing things this to top total under up what where which with yes you
 """
 
 WORD = re.compile(r"[a-z]+|[0-9]+")

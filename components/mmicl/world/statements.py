@@ -72,7 +72,10 @@ def _ask_count(scene: Scene, rng: random.Random, _: Split) -> tuple[str, str]:
 def _ask_position(scene: Scene, rng: random.Random, _: Split) -> tuple[str, str] | None:
     first, second = rng.sample(scene.things, 2)
     relation = rng.choice(RELATIONS[:4])
-    if not hold_relation(first, relation, second) or first.combination == second.combination:
+    alone = all(
+        len(scene.select(shape=thing.shape, color=thing.color)) == 1 for thing in (first, second)
+    )
+    if not alone or not hold_relation(first, relation, second):
         return None
     opposite = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
     names = [name_thing(thing, size=False).split(" ", 1)[1] for thing in (first, second)]

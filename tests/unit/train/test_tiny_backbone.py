@@ -16,7 +16,7 @@ from mmicl.model.features import encode_images
 from mmicl.model.loading import load_model
 from mmicl.records import PLACEHOLDER, Template
 from mmicl.train.tiny.__main__ import main
-from mmicl.train.tiny.language import NO_DECLARATION, Reader, ReadingTask
+from mmicl.train.tiny.language import NO_DECLARATION, Reader, ReadingTask, look_nearby
 from mmicl.train.tiny.loop import train
 from mmicl.train.tiny.packed import group_rows
 from mmicl.train.tiny.tasks import SKILLS, make_asked
@@ -156,9 +156,18 @@ def test_slots_are_told_which_words_and_images_the_question_names(
     with torch.no_grad():
         for value in reader.marks.parameters():
             value.zero_()  # a classifier that knows nothing
-        reader.embed(prompts, None)
         loss = reader.find_slots(prompts, torch.zeros(slots, reader.marks.in_features))
-    assert loss.item() == pytest.approx(3 * math.log(2) + 0.3 * math.log(20), abs=1e-4)
+    assert loss.item() == pytest.approx(4 * math.log(2) + math.log(20), abs=1e-4)
+
+
+def test_two_heads_start_with_what_stands_near() -> None:
+    model, _ = load_model("builtin:tiny")
+    look_nearby(model)
+    attention = model.language_model.encoder.block[0].layer[0].SelfAttention
+    left, right = attention.compute_bias(40, 40)[0, :2]
+    assert left[20, 13:20].tolist() == [0] * 7
+    assert right[20, 21:28].tolist() == [0] * 7
+    assert (left[20] == 0).sum() == (right[20] == 0).sum() == 7
 
 
 def test_some_prompts_go_without_declarations(parts: tuple[Reader, ReadingTask]) -> None:

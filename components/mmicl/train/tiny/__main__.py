@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("mmicl.train.tiny")
 
 VISION = {"steps": 2200, "learning_rate": 1e-3, "weight_decay": 0.01}
-LANGUAGE = {"steps": 9000, "learning_rate": 1.5e-3, "weight_decay": 0.01}
+LANGUAGE = {"steps": 7000, "learning_rate": 1.5e-3, "weight_decay": 0.01}
 BATCH = 64
 VISION_FILE, LANGUAGE_FILE = "vision.safetensors", "language.safetensors"
 
@@ -44,6 +44,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--measure", type=int, default=200, help="prompts a skill and split")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--hardware", default="one core", help="told by the card")
     parser.add_argument("--nice", type=int, default=19)
     parser.add_argument(
         "--part", choices=("vision", "language", "all"), default="all",
@@ -134,12 +135,13 @@ def train_language(
     """Train T5; returns the seconds."""
     import torch
 
-    from mmicl.train.tiny.language import Reader, ReadingTask
+    from mmicl.train.tiny.language import Reader, ReadingTask, look_nearby
     from mmicl.train.tiny.loop import train
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         reader = Reader(model, processor)
+    look_nearby(model)
     reader.train()
     steps = options.language_steps
     task = ReadingTask(reader, bank, seed=options.seed, steps=steps, batch_size=options.batch)
@@ -156,20 +158,28 @@ def train_language(
 def write_card(
     options: argparse.Namespace, bank: Mapping[str, list[Template]], seconds: Mapping[str, float]
 ) -> None:
-    """Measure what was written, and say how it was made: quality.json beside the weights."""
+    """Measure what was written; quality.json and README.md beside the weights tell it."""
     from mmicl.files import write_json
+    from mmicl.train.tiny.card import write_card as write_text
     from mmicl.train.tiny.quality import measure_backbone
 
-    measured = measure_backbone(options.out, bank, options.seed, options.measure)
+    measured, parameters = measure_backbone(options.out, bank, options.seed, options.measure)
+    halves = {"vision": VISION, "language": LANGUAGE}
+    steps = {"vision": options.vision_steps, "language": options.language_steps}
     made = {
         "seed": options.seed,
         "batch": options.batch,
-        "vision": {**VISION, "steps": options.vision_steps},
-        "language": {**LANGUAGE, "steps": options.language_steps},
         "threads": options.threads,
-        "seconds": {name: round(value) for name, value in seconds.items()},
+        "hardware": options.hardware,
+        "parameters": parameters,
+        "measured_on": options.measure,
+        **{
+            name: {**half, "steps": steps[name], "seconds": round(seconds[name])}
+            for name, half in halves.items()
+        },
     }
     write_json(options.out / "quality.json", {"made": made, "measured": measured})
+    (options.out / "README.md").write_text(write_text(made, measured), encoding="utf-8")
     for name, figures in measured.items():
         log.info("%s: %s", name, figures)
 

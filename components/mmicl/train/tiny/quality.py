@@ -58,8 +58,10 @@ class Seer(Reader):
 
 def measure_backbone(
     folder: Path, bank: Mapping[str, Sequence[Template]], seed: int, count: int = 200
-) -> dict[str, dict[str, float]]:
+) -> tuple[dict[str, dict[str, float]], int]:
     """Exactly right answers in points, by skill: reading descriptions, and from pictures.
+
+    Also the number of weights.
 
     Args:
         folder: The backbone.
@@ -81,7 +83,7 @@ def measure_backbone(
     fit_projection(seer, seed)
     measure("pictures, fitted projection", seer, "train")
     measure("pictures, fitted projection", seer, "test")
-    return measured
+    return measured, sum(value.numel() for value in model.parameters())
 
 
 @torch.inference_mode()
