@@ -1,9 +1,10 @@
 """Source URIs: where a dataset's official files come from.
 
-`world://NAME?n=…&seed=…` is rendered, `FOLDER` lies in the repository, `alias://NAME/FOLDER` lies
-outside it, below the folder that the environment variable MMICL_SOURCE_<NAME> names: an absolute
-path of one machine must not enter params.yaml, dvc.lock or a manifest. Folders and aliases take
-`?include=GLOB,GLOB` (relative, `**` crosses folders), so that a dataset copies only what it needs.
+`world://NAME?n=…&seed=…[&test=…]` is rendered, `FOLDER` lies in the repository,
+`alias://NAME/FOLDER` lies outside it, below the folder that the environment variable
+MMICL_SOURCE_<NAME> names: an absolute path of one machine must not enter params.yaml, dvc.lock or a
+manifest. Folders and aliases take `?include=GLOB,GLOB` (relative, `**` crosses folders), so that a
+dataset copies only what it needs.
 """
 
 import os

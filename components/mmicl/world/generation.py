@@ -1,4 +1,4 @@
-"""`world://NAME?n=…&seed=…`: the procedural world in the official files of a dataset."""
+"""`world://NAME?n=…&seed=…[&test=…]`: the procedural world in the official files of a dataset."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ from mmicl.world.writers import (
     winoground,
 )
 
-OPTIONS = ("n", "seed")
+NEEDED, OPTIONAL = ("n", "seed"), ("test",)
 
 
 Writer = Callable[[Plan, Path], None]
@@ -49,7 +49,7 @@ def generate(name: str, options: Mapping[str, int], folder: Path) -> None:
     Args:
         name: A key of WRITERS.
         options: `n`, the number of training items (of all items, where a benchmark is test only),
-            and `seed`.
+            `seed`, and, where wanted, `test`, the number of test items.
         folder: Where the files go.
 
     Raises:
@@ -58,11 +58,17 @@ def generate(name: str, options: Mapping[str, int], folder: Path) -> None:
     where = f"world://{name}"
     if name not in WRITERS:
         raise UserError("no such world", where=where, remedy=f"there are {', '.join(WRITERS)}")
-    if sorted(options) != sorted(OPTIONS):
-        raise UserError(f"options are {sorted(options)}", where=where, remedy="give n and seed")
-    if options["n"] < 1 or options["seed"] < 0:
-        raise UserError(f"bad options {dict(options)}", where=where, remedy="n >= 1, seed >= 0")
+    if not set(NEEDED) <= set(options) <= {*NEEDED, *OPTIONAL}:
+        raise UserError(
+            f"options are {sorted(options)}",
+            where=where,
+            remedy="give n and seed (and test)",
+        )
+    if options["n"] < 1 or options["seed"] < 0 or options.get("test", 1) < 1:
+        raise UserError(
+            f"bad options {dict(options)}", where=where, remedy="n >= 1, seed >= 0, test >= 1"
+        )
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError("folder is not empty", where=folder, remedy="name a new or empty one")
     with replace_folder(folder) as temporary:
-        WRITERS[name](Plan(name, options["seed"], options["n"]), temporary)
+        WRITERS[name](Plan(name, **options), temporary)

@@ -15,6 +15,8 @@ from mmicl.world.scenes import Scene, sample_scene
 
 SET_SIZES = (2, 2, 3, 4)
 """How many pictures, drawn evenly from this list."""
+TRIES = 40
+"""Sets drawn for a kind of question before it is given up."""
 KINDS = ("color", "shape", "place", "count", "existence")
 
 
@@ -64,20 +66,25 @@ class WhichSet:
 
 
 def sample_proxy_set(rng: random.Random, split: Split) -> ProxySet:
-    """Draw two to four pictures and a question that two of them answer differently."""
+    """Draw two to four pictures and a question that two of them answer differently.
+
+    A kind is tried for a while before another is drawn, or those that fit any picture (counts,
+    existence) would be nearly all. Validation has one colour a shape, so no colour questions.
+    """
     while True:
-        scenes = tuple(sample_scene(rng, split) for _ in range(rng.choice(SET_SIZES)))
         kind = rng.choice(KINDS)
-        probe = draw_probe(rng, split, kind, rng.choice(scenes))
-        answers = [probe.answer(scene) for scene in scenes]
-        pairs = [
-            (one, other)
-            for one in range(len(scenes))
-            for other in range(len(scenes))
-            if None not in (answers[one], answers[other]) and answers[one] != answers[other]
-        ]
-        if pairs:
-            return ProxySet(scenes, probe, rng.choice(pairs))
+        for _ in range(TRIES):
+            scenes = tuple(sample_scene(rng, split) for _ in range(rng.choice(SET_SIZES)))
+            probe = draw_probe(rng, split, kind, rng.choice(scenes))
+            answers = [probe.answer(scene) for scene in scenes]
+            pairs = [
+                (one, other)
+                for one in range(len(scenes))
+                for other in range(len(scenes))
+                if None not in (answers[one], answers[other]) and answers[one] != answers[other]
+            ]
+            if pairs:
+                return ProxySet(scenes, probe, rng.choice(pairs))
 
 
 def sample_which_set(rng: random.Random, split: Split) -> WhichSet:

@@ -13,15 +13,15 @@ from PIL import Image
 from mmicl import world
 from mmicl.world.plan import Plan
 from mmicl.world.several import (
+    KINDS,
     ProxySet,
     sample_label_episode,
     sample_proxy_set,
     sample_which_set,
 )
 from mmicl.world.writers.mantis import draw_set
-from mmicl.world.writers.open_ended_mi import count_episodes
 
-N = 40
+N, TEST = 40, 20
 NUMBER = re.compile(r"image (\d+)")
 
 
@@ -29,7 +29,7 @@ NUMBER = re.compile(r"image (\d+)")
 def official(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("several")
     for name in ("mantis", "open_ended_mi"):
-        world.generate(name, {"n": N, "seed": 7}, folder / name)
+        world.generate(name, {"n": N, "seed": 7, "test": TEST}, folder / name)
     return folder
 
 
@@ -115,14 +115,20 @@ def test_a_test_set_asks_two_pictures_together_and_alone(official: Path) -> None
             assert single["question"] == f"<image>{text}"
 
 
-def test_1600_training_questions_have_600_proxy_items_in_test() -> None:
-    plan = Plan("mantis", 10, 1600)
+def test_500_items_of_each_category_from_750_sets() -> None:
+    plan = Plan("mantis", 10, 900, test=750)
     drawn = [draw_set(plan, "test", number) for number in range(plan.count("test"))]
-    assert 2 * sum(isinstance(one, ProxySet) for one in drawn) >= 600
+    proxy_sets = sum(isinstance(one, ProxySet) for one in drawn)
+    assert 2 * proxy_sets == len(drawn) - proxy_sets == 500
+
+
+def test_all_kinds_of_questions_are_asked_about_one_of_several() -> None:
+    drawn = [sample_proxy_set(random.Random(seed), "train").probe.kind for seed in range(300)]
+    assert min(drawn.count(kind) for kind in KINDS) > 30
 
 
 def test_episodes_as_released(official: Path) -> None:
-    for split, count in (("train", N), ("val", 8), ("test", N // 2)):
+    for split, count in (("train", N), ("val", 8), ("test", TEST)):
         folder = official / "open_ended_mi" / split
         pictures = 0
         for shots in (1, 2):
@@ -144,10 +150,6 @@ def test_episodes_as_released(official: Path) -> None:
                 assert f"This is a {record['answer']}." in captions
                 pictures += 2 * shots + 1
         assert len(list(folder.glob("*.jpg"))) == pictures
-
-
-def test_1000_training_episodes_have_500_in_test() -> None:
-    assert count_episodes(Plan("open_ended_mi", 11, 1000), "test") >= 500
 
 
 @pytest.mark.parametrize("shots", [1, 2])

@@ -8,6 +8,7 @@ import argparse
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,20 +80,23 @@ def run(options: argparse.Namespace) -> None:
         read_corpus,
         write_backbone,
     )
+    from mmicl.train.tiny.loop import find_share
 
     torch.set_num_threads(options.threads)
     bank = load_bank(options.bank)
     options.state.mkdir(parents=True, exist_ok=True)
     tokenizer = build_tokenizer(read_corpus(CORPUS))
-    start = options.state / "start"
-    write_backbone(start, build_model(build_config(), options.seed), tokenizer)
-    model, processor = load_model(str(start))
+    with tempfile.TemporaryDirectory() as start:
+        write_backbone(Path(start) / "tiny", build_model(build_config(), options.seed), tokenizer)
+        model, processor = load_model(f"{start}/tiny")
+    if "WORLD_SIZE" in os.environ:  # under torchrun; before this, rank 0 alone could save a model
+        torch.distributed.init_process_group("gloo")
     seconds: dict[str, float] = {}
     if options.part in ("vision", "all"):
         seconds["vision"] = train_vision(model, processor, options)
     if options.part in ("language", "all"):
         seconds["language"] = train_language(model, processor, bank, options)
-    if options.part == "all":
+    if options.part == "all" and find_share()[0] == 0:
         write_backbone(options.out, model, tokenizer)
         write_card(options, bank, seconds)
 
@@ -105,7 +109,7 @@ def train_vision(
     """Train ViT and Q-Former; returns the seconds."""
     import torch
 
-    from mmicl.train.tiny.loop import train
+    from mmicl.train.tiny.loop import find_share, train
     from mmicl.train.tiny.vision import Namer, NamingTask, enlarge_features, initialize
 
     with torch.random.fork_rng(devices=[]):
@@ -119,6 +123,8 @@ def train_vision(
         namer, task.loss, **{**VISION, "steps": steps},
         checkpoint=options.state / VISION_FILE, report=lambda line: log.info("vision %s", line),
     )  # fmt: skip
+    if find_share()[0]:
+        return seconds
     namer.eval()
     for split in ("train", "val", "test"):
         log.info("vision %s %s", split, task.measure(split, 2 * options.measure))
@@ -136,7 +142,7 @@ def train_language(
     import torch
 
     from mmicl.train.tiny.language import Reader, ReadingTask, look_nearby
-    from mmicl.train.tiny.loop import train
+    from mmicl.train.tiny.loop import find_share, train
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
@@ -150,6 +156,8 @@ def train_language(
         checkpoint=options.state / LANGUAGE_FILE,
         report=lambda line: log.info("language %s", line),
     )  # fmt: skip
+    if find_share()[0]:
+        return seconds
     reader.eval()
     log.info("language val %s", task.measure("val", options.measure))
     return seconds

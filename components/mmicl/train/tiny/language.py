@@ -28,6 +28,7 @@ from mmicl.config import Scheme
 from mmicl.mic.scheme import FULL_SCHEME, REFERENCE, render
 from mmicl.mic.templates import TASKS
 from mmicl.records import MAX_PROXIES, Split, Template
+from mmicl.train.tiny.loop import find_share
 from mmicl.train.tiny.packed import PackedT5, group_rows
 from mmicl.train.tiny.tasks import SKILLS, make_asked
 from mmicl.world.description import Picture, describe
@@ -228,8 +229,10 @@ class ReadingTask:
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean over the prompts of their mean token loss, plus the loss at the slots."""
-        noise = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        own, processes = find_share()
+        noise = torch.Generator().manual_seed((self.seed * 1_000_003 + step) * processes + own)
         prompts = sorted(self.make_batch(step), key=lambda prompt: len(prompt.ids))
+        prompts = prompts[own::processes]
         losses, slots = self.reader(prompts, noise)
         figures = {"slots": slots.item()}
         for skill in REPORTED:

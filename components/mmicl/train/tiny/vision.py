@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmicl.records import Split
+from mmicl.train.tiny.loop import find_share
 from mmicl.world.attributes import (
     COLORS,
     COLUMNS,
@@ -225,6 +226,8 @@ class NamingTask:
         pictures = self.draw(
             f"vision/{step}", "train", self.batch_size, most=most, unnamed=UNNAMED_SHARE
         )
+        own, processes = find_share()
+        pictures = pictures[own::processes]
         logits, patch_logits = self.namer(self.render(pictures))
         labels = list_labels(pictures, logits.shape[1])
         patch_labels = list_cell_labels(pictures, self.namer.patches_a_side)

@@ -2,11 +2,13 @@
 
 As Mantis-Instruct (`train.json`, `val.json`: conversations) and Mantis-Eval (`test.json`: short
 answers); pictures are named by paths beside the files, and texts count them from 1. One question is
-drawn for each set of pictures, every fourth a `which`; `n` counts training questions, so sets.
+drawn for each set of pictures, in training every fourth a `which`; `n` counts training questions,
+so sets.
 
 Test asks of a set what two of its pictures answer differently (`proxy`: two records) and the same
 of each of the two alone (`single`: two records), so that a wrong picture can be told from a picture
-not understood. Its sets are a quarter of `n`; records of one set share their id's beginning.
+not understood. Two of three sets of test are a `which`: one record each, where the others make
+four. Records of one set share their id's beginning.
 """
 
 import random
@@ -21,7 +23,8 @@ from mmicl.world.scenes import Scene
 from mmicl.world.several import ProxySet, WhichSet, sample_proxy_set, sample_which_set
 from mmicl.world.writers.common import save_jpeg, save_json
 
-WHICH_EVERY = 4
+PROXY_SETS = {"train": (3, 4), "val": (3, 4), "test": (1, 3)}
+"""How many of how many sets in turn are asked about by number."""
 _REFERENCE = re.compile(r"<image:(\d+)>")
 
 
@@ -45,8 +48,8 @@ def write(plan: Plan, folder: Path) -> None:
 def draw_set(plan: Plan, split: Split, number: int) -> ProxySet | WhichSet:
     """The set of a number."""
     rng = random.Random(plan.stream(split, number))
-    sample = sample_which_set if number % WHICH_EVERY == WHICH_EVERY - 1 else sample_proxy_set
-    return sample(rng, split)
+    some, all_ = PROXY_SETS[split]
+    return (sample_proxy_set if number % all_ < some else sample_which_set)(rng, split)
 
 
 def save_pictures(scenes: tuple[Scene, ...], folder: Path, stem: str) -> list[str]:

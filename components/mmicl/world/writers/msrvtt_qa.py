@@ -12,7 +12,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from mmicl.records import Split
 from mmicl.world.attributes import SPLITS
 from mmicl.world.episodes import sample_sequence
 from mmicl.world.plan import Plan
@@ -27,17 +26,12 @@ by itself, so that a state that lasts decodes to equal frames, which the store k
 ANIMATION = 8
 
 
-def count_questions(plan: Plan, split: Split) -> int:
-    """As other worlds, but five ninths of n for test: 500 questions beside 900 for training."""
-    return max(8, -(-5 * plan.n // 9)) if split == "test" else plan.count(split)
-
-
 def write(plan: Plan, folder: Path) -> None:
     """Write questions and videos; ids run through all splits, as in the original."""
     (folder / "videos").mkdir()
     first = 0
     for split in SPLITS:
-        count = count_questions(plan, split)
+        count = plan.count(split)
         questions = []
         for index in range(count):
             sequence = sample_sequence(random.Random(plan.stream(split, index)), split, STATES)

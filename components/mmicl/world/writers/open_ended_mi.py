@@ -2,14 +2,13 @@
 
 As the original's `open_ended_mi_shots_<s>_ways_2_all_questions.json` with the pictures beside it.
 The original is test only and lies in one folder; here are `train/`, `val/` and `test/`. Episodes
-have one and two shots by turns; `n` counts those of training, and test has half as many.
+have one and two shots by turns; `n` counts those of training.
 """
 
 import random
 from pathlib import Path
 from typing import Any
 
-from mmicl.records import Split
 from mmicl.world.attributes import SPLITS, add_article
 from mmicl.world.plan import Plan
 from mmicl.world.rendering import render_scene
@@ -17,14 +16,13 @@ from mmicl.world.several import LabelEpisode, sample_label_episode
 from mmicl.world.writers.common import save_jpeg, save_json
 
 SHOTS = (1, 2)
-FEWEST = 8
 
 
 def write(plan: Plan, folder: Path) -> None:
     """Write the questions and the pictures of every split."""
     for split in SPLITS:
         records: dict[int, list[dict[str, Any]]] = {shots: [] for shots in SHOTS}
-        for number in range(count_episodes(plan, split)):
+        for number in range(plan.count(split)):
             shots = SHOTS[number % len(SHOTS)]
             rng = random.Random(plan.stream(split, number))
             episode = sample_label_episode(rng, split, shots)
@@ -35,11 +33,6 @@ def write(plan: Plan, folder: Path) -> None:
         for shots, own in records.items():
             name = f"open_ended_mi_shots_{shots}_ways_2_all_questions.json"
             save_json(own, folder / split / name)
-
-
-def count_episodes(plan: Plan, split: Split) -> int:
-    """Episodes of a split: half of `n` for test, so that each number of shots has a quarter."""
-    return max(FEWEST, plan.n // 2) if split == "test" else plan.count(split)
 
 
 def make_record(episode: LabelEpisode, stem: str, number: int) -> dict[str, Any]:
