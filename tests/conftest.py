@@ -5,11 +5,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from ruamel.yaml import YAML
 
 from mmicl.paths import Paths
 
 ROOT = Path(__file__).resolve().parent.parent
+
+settings.register_profile("mmicl", deadline=None)  # no timer in a test: machines are busy
+settings.load_profile("mmicl")
 
 
 @pytest.fixture(scope="session")

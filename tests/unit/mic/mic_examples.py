@@ -22,6 +22,12 @@ def make_example(task: str, number: int = 0, split: Split = "train", **changes: 
         "caption": {"question": ""},
         "vqa": {},
         "pope": {"target": "yes" if number % 2 else "no"},
+        "mme": {"target": "yes" if number % 2 else "no"},
+        "video": {"images": tuple(picture((task, split, number, k)) for k in range(4))},
+        "scienceqa": {
+            "choices": ("red", "blue", "green"), "answer_index": number % 3,
+            "target": ("red", "blue", "green")[number % 3],
+        },
         "nlvr": {"images": (first, picture((task, split, number, "right"))),
                  "target": "true" if number % 2 else "false"},
         "region": {"images": (first, crop_reference(first, ImageBox(1, 2, 3, 4))), "question": ""},

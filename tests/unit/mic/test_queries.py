@@ -86,5 +86,5 @@ def test_an_example_that_does_not_fit_its_task_is_named(
 
 
 def test_an_unknown_task_is_named() -> None:
-    with pytest.raises(DataError, match="unknown task 'riddle'; tasks are caption, nlvr"):
+    with pytest.raises(DataError, match="unknown task 'riddle'; tasks are caption, episode"):
         expand(make_example("vqa").model_copy(update={"task": "riddle"}))

@@ -63,7 +63,8 @@ def test_every_prompt_counts_its_images(
     own = query.images if scheme.interrelated else query.images[:1]
     assert rendered.images[images - len(own) :] == own
     assert list(rendered.exemplars) == [one.source for one in exemplars[: len(rendered.exemplars)]]
-    room = (budget - len(own)) // len(own)
+    before = query.before if scheme.in_context else ()
+    room = (budget - len(own) - len(before)) // len(own)
     assert len(rendered.exemplars) == (min(count, room) if scheme.in_context else 0)
     assert not rendered.candidates or rendered.target in rendered.candidates
 

@@ -96,7 +96,7 @@ def test_a_test_set_asks_two_pictures_together_and_alone(official: Path) -> None
         assert (record["question_type"], record["options"]) == ("short-answer", [])
         assert record["question"].count("<image>") == len(record["images"])
         sets.setdefault(record["id"].rpartition("-")[0], []).append(record)
-    assert list(sets) == [f"test-{number}" for number in range(N // 4)]
+    assert list(sets) == [f"test-{number}" for number in range(TEST)]
     for own in sets.values():
         if own[0]["category"] == "which":
             assert len(own) == 1

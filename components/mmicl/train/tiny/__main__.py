@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mmicl.train.tiny")
 
-VISION = {"steps": 2200, "learning_rate": 1e-3, "weight_decay": 0.01}
+VISION = {"steps": 2600, "learning_rate": 1e-3, "weight_decay": 0.01}
 LANGUAGE = {"steps": 7000, "learning_rate": 1.5e-3, "weight_decay": 0.01}
 BATCH = 64
 VISION_FILE, LANGUAGE_FILE = "vision.safetensors", "language.safetensors"
