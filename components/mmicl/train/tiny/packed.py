@@ -112,10 +112,10 @@ class PackedT5:
         for number, (attention, cross, feed_forward) in enumerate(self.decoder):
             hidden = self._attend_self(hidden, attention, targets, own)
             asked = _norm(hidden, cross.layer_norm) @ cross.EncDecAttention.q.weight.T
-            found = [
-                group.pack(self._mix(group.pad(asked), *parts[2 * number : 2 * number + 2], bias))
-                for group, parts, bias in zip(targets, read, across, strict=True)
-            ]
+            found = []
+            for group, parts, bias in zip(targets, read, across, strict=True):
+                key, value = parts[2 * number], parts[2 * number + 1]
+                found.append(group.pack(self._mix(group.pad(asked), key, value, bias)))
             hidden = hidden + torch.cat(found) @ cross.EncDecAttention.o.weight.T
             hidden = _feed_forward(hidden, feed_forward)
         hidden = _norm(hidden, self.model.decoder.final_layer_norm)
@@ -134,10 +134,10 @@ class PackedT5:
         inner = layer.SelfAttention
         weights = torch.cat([inner.q.weight, inner.k.weight, inner.v.weight])
         mixed = _norm(states, layer.layer_norm) @ weights.T
-        found = [
-            group.pack(self._mix(*group.pad(mixed).chunk(3, -1), bias))
-            for group, bias in zip(groups, biases, strict=True)
-        ]
+        found = []
+        for group, bias in zip(groups, biases, strict=True):
+            query, key, value = group.pad(mixed).chunk(3, -1)
+            found.append(group.pack(self._mix(query, key, value, bias)))
         return states + torch.cat(found) @ inner.o.weight.T
 
     def _mix(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
