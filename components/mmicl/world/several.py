@@ -91,22 +91,25 @@ def sample_which_set(rng: random.Random, split: Split) -> WhichSet:
     """Draw two to four pictures of which one shows what the others lack."""
     while True:
         scenes = tuple(sample_scene(rng, split, least=1) for _ in range(rng.choice(SET_SIZES)))
-        place = rng.randrange(len(scenes))
-        thing = rng.choice(scenes[place].things)
-        noun, wanted = rng.choice(
-            [
-                (thing.shape, {"shape": thing.shape}),
-                (f"{thing.color} shape", {"color": thing.color}),
-                (f"{thing.color} {thing.shape}", {"shape": thing.shape, "color": thing.color}),
-            ]
-        )
-        if sum(bool(scene.select(**wanted)) for scene in scenes) == 1:
-            forms = (
-                "Which image shows {}?",
-                "Which of the images has {}?",
-                "In which image is {}?",
-            )
-            return WhichSet(scenes, rng.choice(forms).format(add_article(noun)), place)
+        if (drawn := ask_which(rng, scenes)) is not None:
+            return drawn
+
+
+def ask_which(rng: random.Random, scenes: tuple[Scene, ...]) -> WhichSet | None:
+    """Draw something that one of the pictures shows; None where another shows it too."""
+    place = rng.randrange(len(scenes))
+    thing = rng.choice(scenes[place].things)
+    noun, wanted = rng.choice(
+        [
+            (thing.shape, {"shape": thing.shape}),
+            (f"{thing.color} shape", {"color": thing.color}),
+            (f"{thing.color} {thing.shape}", {"shape": thing.shape, "color": thing.color}),
+        ]
+    )
+    if sum(bool(scene.select(**wanted)) for scene in scenes) > 1:
+        return None
+    forms = ("Which image shows {}?", "Which of the images has {}?", "In which image is {}?")
+    return WhichSet(scenes, rng.choice(forms).format(add_article(noun)), place)
 
 
 def draw_probe(rng: random.Random, split: Split, kind: str, scene: Scene) -> Probe:

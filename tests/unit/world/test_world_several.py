@@ -14,7 +14,6 @@ from mmicl import world
 from mmicl.world.plan import Plan
 from mmicl.world.several import (
     KINDS,
-    ProxySet,
     sample_label_episode,
     sample_proxy_set,
     sample_which_set,
@@ -66,7 +65,9 @@ def test_conversations_have_the_official_form(official: Path) -> None:
     folder = official / "mantis"
     for split, count in (("train", N), ("val", 8)):
         records = read(folder / f"{split}.json")
-        assert [record["id"] for record in records] == [f"{split}-{k}" for k in range(count)]
+        assert len({record["id"] for record in records}) == len(records) == count
+        sets = {tuple(record["images"]) for record in records}
+        assert len(sets) <= count // 2
         which = 0
         for record in records:
             assert record.keys() == {"id", "images", "conversations"}
@@ -82,7 +83,7 @@ def test_conversations_have_the_official_form(official: Path) -> None:
             for name in record["images"]:
                 with Image.open(folder / name) as picture:
                     assert picture.format == "JPEG"
-        assert which == len(records) // 4
+        assert 0 < which <= len(sets) // 2 + 1
 
 
 def test_a_test_set_asks_two_pictures_together_and_alone(official: Path) -> None:
@@ -98,10 +99,11 @@ def test_a_test_set_asks_two_pictures_together_and_alone(official: Path) -> None
         sets.setdefault(record["id"].rpartition("-")[0], []).append(record)
     assert list(sets) == [f"test-{number}" for number in range(TEST)]
     for own in sets.values():
-        if own[0]["category"] == "which":
-            assert len(own) == 1
-            assert NUMBER.fullmatch(own[0]["answer"])
-            continue
+        if len(own) == 5:
+            which = own.pop()
+            assert which["category"] == "which"
+            assert which["images"] == own[0]["images"]
+            assert NUMBER.fullmatch(which["answer"])
         assert [record["category"] for record in own] == ["proxy", "proxy", "single", "single"]
         one, other = own[:2]
         assert one["answer"] != other["answer"]
@@ -115,11 +117,10 @@ def test_a_test_set_asks_two_pictures_together_and_alone(official: Path) -> None
             assert single["question"] == f"<image>{text}"
 
 
-def test_500_items_of_each_category_from_750_sets() -> None:
-    plan = Plan("mantis", 10, 900, test=750)
+def test_nearly_every_set_has_a_picture_that_alone_shows_something() -> None:
+    plan = Plan("mantis", 10, 900, test=200)
     drawn = [draw_set(plan, "test", number) for number in range(plan.count("test"))]
-    proxy_sets = sum(isinstance(one, ProxySet) for one in drawn)
-    assert 2 * proxy_sets == len(drawn) - proxy_sets == 500
+    assert sum(which is not None for _, which in drawn) > 190
 
 
 def test_all_kinds_of_questions_are_asked_about_one_of_several() -> None:

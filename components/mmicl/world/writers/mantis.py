@@ -1,16 +1,17 @@
 """Mantis: questions about one of several pictures by its number, and which of several it is.
 
 As Mantis-Instruct (`train.json`, `val.json`: conversations) and Mantis-Eval (`test.json`: short
-answers); pictures are named by paths beside the files, and texts count them from 1. One question is
-drawn for each set of pictures, in training every fourth a `which`; `n` counts training questions,
-so sets.
+answers); pictures are named by paths beside the files, and texts count them from 1. Several records
+ask about one set of pictures: the same question about two of them, whose answers differ, and for
+every second set which picture it is that shows something. `n` counts training questions.
 
-Test asks of a set what two of its pictures answer differently (`proxy`: two records) and the same
-of each of the two alone (`single`: two records), so that a wrong picture can be told from a picture
-not understood. Two of three sets of test are a `which`: one record each, where the others make
-four. Records of one set share their id's beginning.
+Test asks of every set the question about two pictures (`proxy`: two records), the same of each of
+the two alone (`single`: two records), so that a wrong picture can be told from a picture not
+understood, and which picture it is (`which`). There `test` counts sets. Records of one set share
+their id's beginning.
 """
 
+import itertools
 import random
 import re
 from pathlib import Path
@@ -20,36 +21,68 @@ from mmicl.records import Split
 from mmicl.world.plan import Plan
 from mmicl.world.rendering import render_scene
 from mmicl.world.scenes import Scene
-from mmicl.world.several import ProxySet, WhichSet, sample_proxy_set, sample_which_set
+from mmicl.world.several import ProxySet, WhichSet, ask_which, sample_proxy_set
 from mmicl.world.writers.common import save_jpeg, save_json
 
-PROXY_SETS = {"train": (3, 4), "val": (3, 4), "test": (1, 3)}
-"""How many of how many sets in turn are asked about by number."""
+WHICH_EVERY = 2
+"""In training, of so many sets one is asked which picture it is; in test every one."""
+TRIES = 50
 _REFERENCE = re.compile(r"<image:(\d+)>")
+
+
+Asked = tuple[str, str, list[str], str]
+"""Category, question, pictures shown and answer."""
 
 
 def write(plan: Plan, folder: Path) -> None:
     """Write train.json, val.json, test.json and images/."""
     for split in ("train", "val"):
-        talks = []
-        for number in range(plan.count(split)):
-            drawn = draw_set(plan, split, number)
+        talks: list[dict[str, Any]] = []
+        for number in itertools.count():
+            if len(talks) >= plan.count(split):
+                break
+            drawn, which = draw_set(plan, split, number)
             images = save_pictures(drawn.scenes, folder, f"images/{split}/{number}")
-            talks.append(make_conversation(drawn, f"{split}-{number}", images))
-        save_json(talks, folder / f"{split}.json")
+            asked = ask_together(drawn, images)
+            if which is not None and number % WHICH_EVERY == 0:
+                asked.append(name_which(which, images))
+            talks += [make_talk(one, f"{split}-{number}-{k}") for k, one in enumerate(asked)]
+        save_json(talks[: plan.count(split)], folder / f"{split}.json")
     questions = []
     for number in range(plan.count("test")):
-        drawn = draw_set(plan, "test", number)
+        drawn, which = draw_set(plan, "test", number)
         images = save_pictures(drawn.scenes, folder, f"images/test/{number}")
-        questions += make_questions(drawn, f"test-{number}", images)
+        asked = ask_together(drawn, images) + ask_alone(drawn, images)
+        if which is not None:
+            asked.append(name_which(which, images))
+        questions += [make_question(one, f"test-{number}-{k}") for k, one in enumerate(asked)]
     save_json(questions, folder / "test.json")
 
 
-def draw_set(plan: Plan, split: Split, number: int) -> ProxySet | WhichSet:
-    """The set of a number."""
+def draw_set(plan: Plan, split: Split, number: int) -> tuple[ProxySet, WhichSet | None]:
+    """The set of a number, and what one of its pictures alone shows, if anything."""
     rng = random.Random(plan.stream(split, number))
-    some, all_ = PROXY_SETS[split]
-    return (sample_proxy_set if number % all_ < some else sample_which_set)(rng, split)
+    drawn = sample_proxy_set(rng, split)
+    tries = (ask_which(rng, drawn.scenes) for _ in range(TRIES))
+    return drawn, next((found for found in tries if found is not None), None)
+
+
+def ask_together(drawn: ProxySet, images: list[str]) -> list[Asked]:
+    """The question about each of two pictures of a set."""
+    return [("proxy", text, images, answer) for text, answer in map(drawn.ask, drawn.places)]
+
+
+def ask_alone(drawn: ProxySet, images: list[str]) -> list[Asked]:
+    """The same with that picture alone."""
+    return [
+        ("single", drawn.ask_alone(place), [images[place]], drawn.ask(place)[1])
+        for place in drawn.places
+    ]
+
+
+def name_which(which: WhichSet, images: list[str]) -> Asked:
+    """Which picture of a set it is."""
+    return "which", which.text, images, f"<image:{which.place}>"
 
 
 def save_pictures(scenes: tuple[Scene, ...], folder: Path, stem: str) -> list[str]:
@@ -60,14 +93,9 @@ def save_pictures(scenes: tuple[Scene, ...], folder: Path, stem: str) -> list[st
     return names
 
 
-def make_conversation(
-    drawn: ProxySet | WhichSet, identifier: str, images: list[str]
-) -> dict[str, Any]:
+def make_talk(asked: Asked, identifier: str) -> dict[str, Any]:
     """A record of train.json: one question, one answer."""
-    if isinstance(drawn, WhichSet):
-        text, answer = drawn.text, f"<image:{drawn.place}>"
-    else:
-        text, answer = drawn.ask(drawn.places[0])
+    _, text, images, answer = asked
     return {
         "id": identifier,
         "images": images,
@@ -78,32 +106,19 @@ def make_conversation(
     }
 
 
-def make_questions(
-    drawn: ProxySet | WhichSet, identifier: str, images: list[str]
-) -> list[dict[str, Any]]:
-    """The records of test.json for one set."""
-    if isinstance(drawn, WhichSet):
-        asked = [("which", drawn.text, images, f"<image:{drawn.place}>")]
-    else:
-        answers = [(place, *drawn.ask(place)) for place in drawn.places]
-        asked = [("proxy", text, images, answer) for _, text, answer in answers]
-        asked += [
-            ("single", drawn.ask_alone(place), [images[place]], answer)
-            for place, _, answer in answers
-        ]
-    return [
-        {
-            "id": f"{identifier}-{part}",
-            "question_type": "short-answer",
-            "question": write_question(text, shown),
-            "images": shown,
-            "options": [],
-            "answer": number_images(answer),
-            "data_source": "world",
-            "category": category,
-        }
-        for part, (category, text, shown, answer) in enumerate(asked)
-    ]
+def make_question(asked: Asked, identifier: str) -> dict[str, Any]:
+    """A record of test.json."""
+    category, text, images, answer = asked
+    return {
+        "id": identifier,
+        "question_type": "short-answer",
+        "question": write_question(text, images),
+        "images": images,
+        "options": [],
+        "answer": number_images(answer),
+        "data_source": "world",
+        "category": category,
+    }
 
 
 def write_question(text: str, images: list[str]) -> str:
