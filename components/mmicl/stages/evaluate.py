@@ -1,8 +1,11 @@
 """Stage evaluate: benchmarks with controls over the test splits, by the official rules."""
 
+import multiprocessing
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
 
 from mmicl.benchmarks import BENCHMARKS
 from mmicl.benchmarks.requests import Protocol
@@ -12,6 +15,9 @@ from mmicl.files import read_rows, write_json
 from mmicl.mic.templates import load_bank
 from mmicl.records import Example
 from mmicl.stages import StageContext
+from mmicl.supervision import die_with_parent
+
+Value = TypeVar("Value")
 
 
 def run(context: StageContext) -> None:
@@ -48,25 +54,62 @@ def run(context: StageContext) -> None:
     predictor = Predictor(
         model, processor, images, features, batch_size=config.launch.evaluation_batch
     )
-    bank, results = load_bank(paths.bank), {}
-    with AnswerCache(paths.cache("predictions") / model_key(model, processor)) as cache:
-        known = len(cache)
-        for name, wanted in sorted(config.evaluate.benchmarks.items()):
-            protocol = Protocol(
-                BENCHMARKS[name], bank, config.build.scheme, wanted.shots, config.seed
-            )
-            examples = read_rows(paths.examples(wanted.dataset) / "examples.parquet", Example)
-            results[name] = run_benchmark(
+    bank, answers = load_bank(paths.bank), model_key(model, processor)
+
+    def measure(name: str) -> tuple[Result, int]:
+        """A benchmark's result, and how many answers were not known before."""
+        wanted = config.evaluate.benchmarks[name]
+        protocol = Protocol(BENCHMARKS[name], bank, config.build.scheme, wanted.shots, config.seed)
+        examples = read_rows(paths.examples(wanted.dataset) / "examples.parquet", Example)
+        with AnswerCache(paths.cache("predictions") / answers) as cache:
+            known = len(cache)
+            result = run_benchmark(
                 protocol,
                 examples,
                 Asker(predictor, cache, config.evaluate.max_new_tokens, _show(name)),
                 limit=wanted.limit,
                 resamples=config.evaluate.bootstrap,
             )
-            _print_result(name, results[name])
-        context.facts.update(asked=len(cache) - known, answers=_count(results))
+            _print_result(name, result)
+            return result, len(cache) - known
+
+    processes = 1 if torch.cuda.is_available() else config.launch.processes
+    measured = map_in_processes(measure, sorted(config.evaluate.benchmarks), processes)
+    results = {name: result for name, (result, _) in measured.items()}
+    context.facts.update(asked=sum(new for _, new in measured.values()), answers=_count(results))
     write_results(paths.scores, paths.predictions, results)
     write_json(paths.metrics, {name: _headline(one) for name, one in results.items()})
+
+
+def map_in_processes(
+    work: Callable[[str], Value], names: Sequence[str], processes: int
+) -> dict[str, Value]:
+    """Do the work for every name, in forked processes that share what is loaded.
+
+    On a processor, answers are the same in any process; a GPU is not for two.
+
+    Raises:
+        MmiclError: The first that a process met; what had not begun is left.
+    """
+    if min(processes, len(names)) < 2:
+        return {name: work(name) for name in names}
+    _SHARED["work"] = work
+    with ProcessPoolExecutor(
+        processes, multiprocessing.get_context("fork"), initializer=die_with_parent
+    ) as pool:
+        begun = {name: pool.submit(_do_shared, name) for name in names}
+        try:
+            return {name: future.result() for name, future in begun.items()}
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_SHARED: dict[str, Any] = {}
+"""What a forked process finds in its memory: functions of functions cannot be sent to it."""
+
+
+def _do_shared(name: str) -> Any:
+    return _SHARED["work"](name)
 
 
 def _headline(result: Result) -> dict[str, float]:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mmicl.train.tiny")
 
-VISION = {"steps": 2600, "learning_rate": 1e-3, "weight_decay": 0.01}
-LANGUAGE = {"steps": 7000, "learning_rate": 1.5e-3, "weight_decay": 0.01}
+VISION = {"steps": 5200, "learning_rate": 1e-3, "weight_decay": 0.01}
+LANGUAGE = {"steps": 5200, "learning_rate": 1.5e-3, "weight_decay": 0.01}
 BATCH = 64
 VISION_FILE, LANGUAGE_FILE = "vision.safetensors", "language.safetensors"
 
@@ -46,6 +46,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--measure", type=int, default=200, help="prompts a skill and split")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--hardware", default="one core", help="told by the card")
+    parser.add_argument("--note", default="", help="told by the card, of how it was made")
     parser.add_argument("--nice", type=int, default=19)
     parser.add_argument(
         "--part", choices=("vision", "language", "all"), default="all",
@@ -179,6 +180,7 @@ def write_card(
         "batch": options.batch,
         "threads": options.threads,
         "hardware": options.hardware,
+        "note": options.note,
         "parameters": parameters,
         "measured_on": options.measure,
         **{

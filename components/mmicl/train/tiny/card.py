@@ -46,10 +46,11 @@ def write_card(made: Mapping[str, Any], measured: Mapping[str, Mapping[str, floa
         measured: Column -> skill -> points, as `quality.measure_backbone` gives them.
     """
     count = made["measured_on"]
+    note = f"\n\n{made['note']}" if made["note"] else ""
     text = HEAD.format(
         parameters=made["parameters"],
         command=f"python -m mmicl.train.tiny --out FOLDER --state STATE --seed {made['seed']}",
-        made="\n".join(_tell_half(made, half) for half in ("vision", "language")),
+        made="\n".join(_tell_half(made, half) for half in ("vision", "language")) + note,
         count=count,
         margin=100 / count**0.5,
     )

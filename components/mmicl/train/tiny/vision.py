@@ -59,9 +59,10 @@ UNNAMED_SHARE = 0.45
 learnt together with the colour: of held-out combinations 8 % of the shapes were right, of training
 combinations 59 %, where chance has 13 %."""
 IGNORED = -100
-FEATURE_SCALE = 3.0
+FEATURE_SCALE = 12.0
 """Larger outputs need smaller weights in the projection. Adam moves a weight by no more than the
-sum of its learning rates, and stage I of the miniature has a few hundred steps."""
+sum of its learning rates, and stage I of the miniature has a few hundred steps: with the projection
+learning five times as fast, its loss was 0.72 after 100 steps instead of 0.76."""
 CURRICULUM = ((0.08, 1), (0.2, 2), (0.35, 3))
 """Up to this share of the steps, scenes have at most so many things: naming comes before order."""
 
@@ -117,13 +118,15 @@ def initialize(namer: Namer, seed: int) -> None:
 def enlarge_features(model: "Blip2ForConditionalGeneration") -> None:
     """Multiply the Q-Former's outputs by FEATURE_SCALE, through its last norm.
 
-    The classifiers that fixed their scale are gone.
+    The classifiers that fixed their scale are gone. The random projection shrinks by as much, so
+    that what it hands over at first stays small.
     """
     last = len(model.qformer.encoder.layer) - 1
     norm = model.qformer.get_submodule(f"encoder.layer.{last}.output_query.LayerNorm")
     with torch.no_grad():
         for value in norm.parameters():
             value.mul_(FEATURE_SCALE)
+        model.language_projection.weight.div_(FEATURE_SCALE)
 
 
 def draw_picture(
