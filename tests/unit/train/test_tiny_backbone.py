@@ -310,6 +310,9 @@ def test_the_command_writes_a_backbone_that_loads(tmp_path: Path) -> None:
     assert main(arguments) == 0
     model, _ = load_model(str(tmp_path / "out"))
     assert (tmp_path / "out" / "quality.json").is_file()
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "\n| vqa | " in card
+    assert "--seed 0" in card
     size = sum(path.stat().st_size for path in (tmp_path / "out").iterdir())
     assert size < 10_000_000
     start, _ = load_model(str(tmp_path / "state" / "start"))

@@ -26,7 +26,7 @@ mmicl run                       # writes data/instructions.jsonl, the prompts' w
 {made}
 
 A killed run goes on from its last checkpoint. Equal arguments give equal weights on one machine and
-one number of threads.
+one number of processes and threads.
 
 ## What it can do
 
@@ -36,6 +36,8 @@ a projection fitted in closed form to those descriptions, which no stage gets to
 *Random*: through the projection that is shipped.
 
 """
+COMMAND = """OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 \\
+    -m mmicl.train.tiny --out FOLDER --state STATE --seed {seed}"""
 
 
 def write_card(made: Mapping[str, Any], measured: Mapping[str, Mapping[str, float]]) -> str:
@@ -49,7 +51,7 @@ def write_card(made: Mapping[str, Any], measured: Mapping[str, Mapping[str, floa
     note = f"\n\n{made['note']}" if made["note"] else ""
     text = HEAD.format(
         parameters=made["parameters"],
-        command=f"python -m mmicl.train.tiny --out FOLDER --state STATE --seed {made['seed']}",
+        command=COMMAND.format(seed=made["seed"]),
         made="\n".join(_tell_half(made, half) for half in ("vision", "language")) + note,
         count=count,
         margin=100 / count**0.5,
