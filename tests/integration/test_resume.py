@@ -44,7 +44,7 @@ def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(chain: Path)
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while not (run_folder / "step_50").is_dir():
+    while not (run_folder / "step_100").is_dir():
         assert first.poll() is None, "the training ended before its first checkpoint"
         time.sleep(0.2)
     worker, *_ = find_workers(chain)
@@ -54,6 +54,6 @@ def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(chain: Path)
 
     second = run_in(chain, *AGAIN)
     assert second.returncode == 0, second.stderr
-    assert "going on from step 50" in second.stdout
+    assert "going on from step 100" in second.stdout
     assert hash_file(weights) == undisturbed
     assert "up to date" in run_in(chain, "dvc", "status").stdout
