@@ -189,6 +189,9 @@ def write_backbone(
     with replace_folder(folder) as temporary:
         copy.deepcopy(model).half().save_pretrained(temporary)
         config = json.loads((temporary / "config.json").read_text(encoding="utf-8"))
+        for part in config.values():
+            if isinstance(part, dict):
+                part.pop("dtype", None)  # there where a model was loaded, not where it was built
         config["dtype"] = "float32"
         text = json.dumps(config, indent=2, sort_keys=True) + "\n"
         (temporary / "config.json").write_text(text, encoding="utf-8")

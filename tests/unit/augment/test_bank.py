@@ -39,7 +39,7 @@ def test_the_stage_writes_the_shipped_bank_a_line_a_template(tmp_path: Path) -> 
     ids = [(json.loads(line)["task"], json.loads(line)["id"]) for line in lines]
     assert ids == sorted(ids)
     assert load_bank(context.paths.bank) == shipped_bank()
-    assert context.facts == {"templates": 80, "tasks": 8}
+    assert context.facts == {"templates": 130, "tasks": 13}
 
 
 def test_an_endpoint_is_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_damaged_bank_is_named(tmp_path: Path) -> None:
     path = tmp_path / "bank.yaml"
     path.write_text(SHIPPED.read_text(encoding="utf-8").replace("{images} {question}", "{images}"))
     with pytest.raises(
-        DataError, match=r"bank.yaml: template nlvr-00: slot \{question\} is missing"
+        DataError, match=r"bank.yaml: template episode-01: slot \{question\} is missing"
     ):
         shipped_bank(path)
     path.write_text("templates: {}\n")

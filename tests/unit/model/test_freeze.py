@@ -8,9 +8,9 @@ from mmicl.errors import UserError
 from mmicl.model.freeze import RECIPES, select_trainable, set_modes
 
 PROJECTION = {"language_projection.weight", "language_projection.bias"}
-ENCODER = [f"language_model.encoder.block.{n}.layer.0.SelfAttention" for n in range(3)]
-DECODER = [f"language_model.decoder.block.{n}.layer.0.SelfAttention" for n in range(3)]
-CROSS = [f"language_model.decoder.block.{n}.layer.1.EncDecAttention" for n in range(3)]
+ENCODER = [f"language_model.encoder.block.{n}.layer.0.SelfAttention" for n in range(4)]
+DECODER = [f"language_model.decoder.block.{n}.layer.0.SelfAttention" for n in range(2)]
+CROSS = [f"language_model.decoder.block.{n}.layer.1.EncDecAttention" for n in range(2)]
 
 
 def attention(letters: str, blocks: list[str]) -> set[str]:

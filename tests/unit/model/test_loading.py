@@ -62,9 +62,9 @@ def test_damaged_or_foreign_parts_are_refused(tiny: Tiny, tmp_path: Path) -> Non
     with pytest.raises(DataError, match=r"trained.safetensors: no such file"):
         load_trained(model, tmp_path)
     other = build_config()
-    other.num_query_tokens = 4
+    other.num_query_tokens = 5
     save_trained(build_model(other, 0), tmp_path, ["query_tokens"])
-    with pytest.raises(DataError, match=r"query_tokens \(1, 4, 128\) does not fit"):
+    with pytest.raises(DataError, match=r"query_tokens \(1, 5, 128\) does not fit"):
         load_trained(model, tmp_path)
 
 

@@ -173,6 +173,6 @@ def test_launch_never_counts(toy_checkout: Paths) -> None:
     pipeline.bring_up_to_date(toy_checkout, ALL)
     params = toy_checkout.root / "params.yaml"
     text = params.read_text()
-    assert "micro_batch: 8" in text
-    params.write_text(text.replace("micro_batch: 8", "micro_batch: 2"))
+    assert "micro_batch: 16" in text
+    params.write_text(text.replace("micro_batch: 16", "micro_batch: 2"))
     assert all(state.up_to_date for state in pipeline.status(toy_checkout))

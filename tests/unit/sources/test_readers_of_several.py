@@ -54,7 +54,9 @@ def test_mantis_reads_either_names_of_turns_and_joins_them(world, ingest) -> Non
         {"role": "assistant", "content": "Image 2 has it"},
     ]
     change(path, 0, images=images, conversations=None, conversation=turns)
-    row = next(row for row in ingest("mantis", folder).examples if row.id == "mantis/train/train-0-0")
+    row = next(
+        row for row in ingest("mantis", folder).examples if row.id == "mantis/train/train-0-0"
+    )
     assert row.question == "What is in <image:0>? A star. And in <image:1>?"
     assert row.target == "<image:1> has it"
     assert row.answers == (row.target,)

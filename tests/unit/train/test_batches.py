@@ -6,6 +6,7 @@ from train_samples import feature, make_samples
 
 from mmicl.errors import DataError
 from mmicl.model.processor import IGNORED, MmiclProcessor
+from mmicl.model.tiny import QUERIES
 from mmicl.train.batches import BatchMaker, StepBatch, load_pixels
 
 SAMPLES = make_samples(23)
@@ -68,7 +69,7 @@ def test_images_stand_in_the_order_of_their_placeholders(processor: MmiclProcess
         expected = [feature(image) for name in micro.names for image in by_name[name].images]
         assert torch.equal(micro.visual, torch.stack(expected))
         placeholders = int((micro.input_ids == processor.placeholder_id).sum())
-        assert placeholders == 8 * len(expected)
+        assert placeholders == QUERIES * len(expected)
 
 
 def test_padding_is_counted(processor: MmiclProcessor) -> None:
