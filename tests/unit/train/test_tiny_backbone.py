@@ -99,7 +99,7 @@ def parts() -> tuple[Reader, ReadingTask]:
 def test_slots_hold_the_sum_of_their_words(parts: tuple[Reader, ReadingTask]) -> None:
     reader, task = parts
     prompts = task.make_test("nlvr", "train", 2)
-    made = reader.embed(prompts, None)["inputs_embeds"]
+    made = reader.embed(prompts)["inputs_embeds"]
     table = reader.language_model.get_input_embeddings().weight
     for row, prompt in enumerate(prompts):
         places = [
@@ -122,7 +122,7 @@ def test_packed_tokens_give_the_losses_of_transformers(
         prompts = sorted(task.make_batch(step), key=lambda prompt: len(prompt.ids))
         losses, _ = reader(prompts, None)
         labels = reader.processor.encode_targets([prompt.target for prompt in prompts]).labels
-        logits = reader.language_model(**reader.embed(prompts, None), labels=labels).logits
+        logits = reader.language_model(**reader.embed(prompts), labels=labels).logits
         expected = functional.cross_entropy(
             logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
         ).sum(1) / (labels != IGNORED).sum(1)

@@ -98,14 +98,11 @@ class Reader(nn.Module):
         self.marks = nn.Linear(width, PHRASE_WORDS + MAX_PROXIES + 2)
         self._phrases: dict[str, list[int]] = {}
 
-    def embed(self, prompts: Sequence[Prompt], noise: torch.Generator | None) -> dict[str, Tensor]:
+    def embed(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
         """`inputs_embeds` [prompts, tokens, width] and `attention_mask` [prompts, tokens]."""
         batch = self.processor.pad([prompt.ids for prompt in prompts])
         embeddings = self.language_model.get_input_embeddings()(batch["input_ids"])
         slots = self.fill_slots([picture for prompt in prompts for picture in prompt.pictures])
-        if noise is not None:
-            deviation = NOISE * slots.detach().std()
-            slots = slots + deviation * torch.randn(slots.shape, generator=noise)
         mask = (batch["input_ids"] == self.processor.placeholder_id).unsqueeze(-1)
         return {
             "inputs_embeds": embeddings.masked_scatter(mask, slots),
@@ -194,7 +191,7 @@ class Reader(nn.Module):
     @torch.inference_mode()
     def answer(self, prompts: Sequence[Prompt]) -> list[str]:
         """Greedy answers."""
-        ids = self.language_model.generate(**self.embed(prompts, None), max_new_tokens=24)
+        ids = self.language_model.generate(**self.embed(prompts), max_new_tokens=24)
         return self.processor.decode(ids)
 
 
