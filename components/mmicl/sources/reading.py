@@ -3,10 +3,10 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
@@ -216,18 +216,8 @@ class ReadContext:
             RecordError: A name leads out of the dataset's folder.
             ImageError: No place has it, or the picture cannot be used.
         """
-        path = next((path for name in names if (path := self.safe_path(name)).is_file()), None)
-        if path is None:
-            raise ImageError("missing_image", "no such picture", where=names[0])
-        if path not in self._pictures:
-            try:
-                self._pictures[path] = self.writer.add_file(path)
-            except ImageError as error:
-                self._pictures[path] = error
-        found = self._pictures[path]
-        if isinstance(found, ImageError):
-            raise found
-        return found
+        path = self._locate(names, "missing_image", "no such picture")
+        return _once(self._pictures, path, lambda: self.writer.add_file(path))
 
     def frames(self, count: int, *names: str) -> tuple[str, ...]:
         """Store frames of an official video (`read_frames`); their references in order of time.
@@ -236,19 +226,19 @@ class ReadContext:
             RecordError: A name leads out of the dataset's folder.
             ImageError: No place has it, or the video cannot be used.
         """
+        path = self._locate(names, "missing_video", "no such video")
+
+        def store() -> tuple[str, ...]:
+            return tuple(self.writer.add_pixels(frame) for frame in read_frames(path, count))
+
+        return _once(self._videos, path, store)
+
+    def _locate(self, names: Sequence[str], reason: str, message: str) -> Path:
+        """The first of several places that has a file."""
         path = next((path for name in names if (path := self.safe_path(name)).is_file()), None)
         if path is None:
-            raise ImageError("missing_video", "no such video", where=names[0])
-        if path not in self._videos:
-            try:
-                frames = read_frames(path, count)
-                self._videos[path] = tuple(self.writer.add_pixels(frame) for frame in frames)
-            except ImageError as error:
-                self._videos[path] = error
-        found = self._videos[path]
-        if isinstance(found, ImageError):
-            raise found
-        return found
+            raise ImageError(reason, message, where=names[0])
+        return path
 
     def safe_path(self, name: str) -> Path:
         """A path that a record names, held to the dataset's folder.
@@ -272,3 +262,25 @@ class ReadContext:
     def size(self, reference: str) -> tuple[int, int]:
         """Width and height in pixels of a picture that `image` has stored."""
         return self.writer.sizes[reference]
+
+
+Stored = TypeVar("Stored", str, tuple[str, ...])
+
+
+def _once(
+    known: dict[Path, Stored | ImageError], path: Path, store: Callable[[], Stored]
+) -> Stored:
+    """What a file was stored as, or the error that it gave, from the first time on.
+
+    Raises:
+        ImageError: The file cannot be used.
+    """
+    if path not in known:
+        try:
+            known[path] = store()
+        except ImageError as error:
+            known[path] = error
+    found = known[path]
+    if isinstance(found, ImageError):
+        raise found
+    return found
