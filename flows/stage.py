@@ -4,8 +4,10 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
+import httpx
 from prefect import task
 from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
@@ -82,7 +84,9 @@ def link_mlflow(paths: Paths, group: str) -> None:
     run_id = runs[0].info.run_id if runs else pipeline
     if run_id is not None:
         address = f"http://127.0.0.1:{MLFLOW_PORT}/#/experiments/{store.experiment}/runs/{run_id}"
-        create_link_artifact(address, link_text=f"MLflow: {group}", key=f"mlflow-{group}")
+        # This client is new, and does not wait for a server that is just starting again.
+        with suppress(httpx.TransportError):
+            create_link_artifact(address, link_text=f"MLflow: {group}", key=f"mlflow-{group}")
 
 
 def _rename_run(name: str) -> None:

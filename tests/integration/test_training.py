@@ -127,7 +127,7 @@ def test_both_stages_write_their_outs(
         facts[name] = context.facts
     manifest = read_json(paths.features)
     assert manifest["number"] == facts["features"]["images"] == 24
-    assert manifest["shape"] == [8, 128]
+    assert manifest["shape"] == [4, 128]
     record = read_json(paths.finetuned / "trained.json")
     assert record["recipe"] == "paper"
     assert 0 < record["validation_loss"] < 10

@@ -6,6 +6,8 @@ training has five, validation one and test two. The two of test lie four apart, 
 can swap their colours without leaving the split (the Winoground items need that).
 """
 
+import itertools
+import math
 from typing import NamedTuple
 
 from mmicl.records import Split
@@ -24,20 +26,26 @@ COLORS: dict[str, tuple[int, int, int]] = {
     "black": (28, 28, 30),
     "cyan": (44, 200, 222),
 }
-UNNAMED: dict[str, tuple[int, int, int]] = {
-    "pink": (250, 150, 190),
-    "brown": (128, 78, 40),
-    "olive": (122, 124, 36),
-    "navy": (20, 28, 92),
-    "teal": (8, 112, 108),
-    "lime": (172, 226, 70),
-    "maroon": (112, 12, 40),
-    "lavender": (170, 150, 230),
-    "salmon": (244, 140, 110),
-    "gray": (136, 136, 140),
-}
+LEVELS = (5, 55, 105, 155, 205, 250)
+DISTANCE = 75.0
+"""Between a colour without a name and any other's, in RGB."""
+
+
+def list_unnamed_colors() -> dict[str, tuple[int, int, int]]:
+    """Colours on a lattice, far from those that have a name, and not as pale as a background."""
+    lattice = [
+        color
+        for color in itertools.product(LEVELS, repeat=3)
+        if min(color) <= LEVELS[3]
+        and all(math.dist(color, named) > DISTANCE for named in COLORS.values())
+    ]
+    return {f"unnamed-{number}": color for number, color in enumerate(lattice)}
+
+
+UNNAMED = list_unnamed_colors()
 """Colours that no text of the world names and no dataset shows: an encoder learns shapes in them
-without seeing a held-out combination."""
+without seeing a held-out combination. They lie on all sides of those with a name: with ten colours,
+none near cyan or yellow, two in three cyan squares and crosses were taken for other shapes."""
 SIZES = ("small", "large")
 GRID = 3
 ROWS = ("top", "middle", "bottom")

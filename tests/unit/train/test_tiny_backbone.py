@@ -29,11 +29,12 @@ from mmicl.train.tiny.vision import (
     NamingTask,
     draw_picture,
     enlarge_features,
+    find_loss,
     list_cell_labels,
     list_labels,
     render_picture,
 )
-from mmicl.world.attributes import COLORS, SHAPES, list_combinations
+from mmicl.world.attributes import COLORS, DISTANCE, SHAPES, UNNAMED, list_combinations
 from mmicl.world.description import SLOTS, Crop, describe
 from mmicl.world.scenes import Scene, Thing
 from mmicl.world.several import LABELS
@@ -148,7 +149,7 @@ def test_slots_are_told_which_words_and_images_the_question_names(
     rng = random.Random(5)
     rows = [task.write("several", rng, "train", str(place), 1) for place in range(30)]
     for prompt, row in zip(task.encode(rows), rows, strict=True):
-        question = row[1].rsplit("\n", 1)[-1]
+        question = row.text.rsplit("\n", 1)[-1]
         spoken = {int(k) for k in re.findall(r"[Ii]n image (\d+)(?!: <)", question)}
         assert prompt.asked == spoken
         assert len(spoken) == 1
@@ -158,7 +159,19 @@ def test_slots_are_told_which_words_and_images_the_question_names(
         for value in reader.marks.parameters():
             value.zero_()  # a classifier that knows nothing
         loss = reader.find_slots(prompts, torch.zeros(slots, reader.marks.in_features))
-    assert loss.item() == pytest.approx(4 * math.log(2) + math.log(20), abs=1e-4)
+    assert loss.item() == pytest.approx(6 * math.log(2) + math.log(20), abs=1e-4)
+
+
+def test_of_an_episode_the_pictures_with_the_right_name_are_the_sources(
+    parts: tuple[Reader, ReadingTask],
+) -> None:
+    _, task = parts
+    rng = random.Random(3)
+    for place in range(20):
+        row = task.write("labels", rng, "train", str(place), 0)
+        told = re.findall(rf"\b({'|'.join(LABELS)})\b", row.text)
+        assert len(told) == len(row.pictures) - 1
+        assert row.sources == {place for place, name in enumerate(told) if name == row.target}
 
 
 def test_two_heads_start_with_what_stands_near() -> None:
@@ -178,7 +191,7 @@ def test_some_prompts_go_without_declarations(parts: tuple[Reader, ReadingTask])
     assert "<image0>" not in bare.prompt
     rng = random.Random(0)
     declared = [
-        "<image0>" in task.write("vqa", rng, "train", str(place), 0)[1] for place in range(300)
+        "<image0>" in task.write("vqa", rng, "train", str(place), 0).text for place in range(300)
     ]
     assert 0.85 < sum(declared) / 300 < 1
 
@@ -325,3 +338,21 @@ def test_the_command_writes_a_backbone_that_loads(tmp_path: Path) -> None:
     assert {name.split(".")[0] for name in changed} == {
         "language_model", "qformer", "query_tokens", "vision_model",
     }  # fmt: skip
+
+
+def test_no_step_speaks_against_a_held_out_combination() -> None:
+    logits = torch.zeros(1, 1, 5, len(WORDS), requires_grad=True)
+    words = ("large", "cyan", "circle", "top", "left")
+    find_loss(logits, torch.tensor([[[WORDS.index(word) for word in words]]])).backward()
+    assert logits.grad is not None
+    pushed = {word: logits.grad[0, 0, 2, WORDS.index(word)].item() for word in SHAPES}
+    seen = {shape for shape, color in list_combinations("train") if color == "cyan"}
+    assert {shape for shape, value in pushed.items() if value != 0} == seen
+    shapes = {word: logits.grad[0, 0, 1, WORDS.index(word)].item() for word in COLORS}
+    seen = {color for shape, color in list_combinations("train") if shape == "circle"}
+    assert {color for color, value in shapes.items() if value != 0} == seen
+
+
+def test_colours_without_a_name_are_far_from_those_with_one() -> None:
+    assert len(UNNAMED) > 50
+    assert min(math.dist(a, b) for a in UNNAMED.values() for b in COLORS.values()) > DISTANCE

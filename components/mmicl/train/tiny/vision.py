@@ -6,6 +6,8 @@ ours learns it at the same time, from a second loss: each patch names what stand
 scene's grid. All classifiers are thrown away afterwards.
 """
 
+import functools
+import itertools
 import math
 import random
 from collections.abc import Sequence
@@ -31,6 +33,8 @@ from mmicl.world.attributes import (
     SHAPES,
     SIZES,
     UNNAMED,
+    Combination,
+    list_combinations,
 )
 from mmicl.world.description import NOTHING, Crop, Picture, describe
 from mmicl.world.matrices import CONFIGURATIONS, Panel, count_levels
@@ -53,6 +57,8 @@ WORDS = tuple(
          *POLYGONS)
     )
 )  # fmt: skip
+COLOR, SHAPE = 1, 2
+"""Their places among the words of a phrase, and of a cell."""
 PANEL_SHARE, CROP_SHARE = 0.15, 0.15
 UNNAMED_SHARE = 0.45
 """How many things get a colour without a name, and no loss on its word. Without them the shape is
@@ -205,6 +211,38 @@ def list_cell_labels(pictures: Sequence[Picture], patches_a_side: int) -> Tensor
     return torch.tensor(rows)
 
 
+@functools.cache
+def list_unseen() -> tuple[Tensor, Tensor]:
+    """Held-out shapes of each colour [words + 1, words], held-out colours of each shape.
+
+    True where a combination does not occur in training. The last row is that of IGNORED.
+    """
+    size = len(WORDS)
+    shapes = torch.zeros(size + 1, size, dtype=torch.bool)
+    colors = torch.zeros(size + 1, size, dtype=torch.bool)
+    seen = set(list_combinations("train"))
+    for shape, color in itertools.product(SHAPES, COLORS):
+        if Combination(shape, color) not in seen:
+            shapes[WORDS.index(color), WORDS.index(shape)] = True
+            colors[WORDS.index(shape), WORDS.index(color)] = True
+    return shapes, colors
+
+
+def find_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy over words; logits are [..., CELL_WORDS or PHRASE_WORDS, words].
+
+    A shape is held against those alone that occur in its colour, and a colour against those that
+    occur in its shape. Otherwise the model is taught that a cyan thing is never a square.
+    """
+    shapes, colors = list_unseen()
+    unseen = torch.zeros(logits.shape, dtype=torch.bool)
+    rows = labels.where(labels >= 0, len(WORDS))
+    unseen[..., SHAPE, :] = shapes[rows[..., COLOR]]
+    unseen[..., COLOR, :] = colors[rows[..., SHAPE]]
+    logits = logits.masked_fill(unseen, -math.inf)
+    return functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED)
+
+
 class NamingTask:
     """Batches of pictures and the loss of naming them: a pure function of (seed, step)."""
 
@@ -234,12 +272,7 @@ class NamingTask:
         logits, patch_logits = self.namer(self.render(pictures))
         labels = list_labels(pictures, logits.shape[1])
         patch_labels = list_cell_labels(pictures, self.namer.patches_a_side)
-        naming = functional.cross_entropy(
-            logits.flatten(0, 2), labels.flatten(), ignore_index=IGNORED
-        )
-        seeing = functional.cross_entropy(
-            patch_logits.flatten(0, 2), patch_labels.flatten(), ignore_index=IGNORED
-        )
+        naming, seeing = find_loss(logits, labels), find_loss(patch_logits, patch_labels)
         right = ((logits.argmax(-1) == labels) | (labels == IGNORED)).all(-1)
         figures = {"naming": naming.item(), "seeing": seeing.item()}
         return naming + seeing, {**figures, "phrases": right.float().mean().item()}
