@@ -50,8 +50,10 @@ def guess(examples: Sequence[Example], train: Sequence[Example]) -> Columns | No
 
 
 def constant(train: Sequence[Example]) -> Constant:
-    """The most common answer; a picture has its number as in a prompt without worked examples."""
-    return Constant(REFERENCE.sub(r"image \1", most_common([one.target for one in train])))
+    """The most common answer that is no picture; of those, `guess` knows as much."""
+    return Constant(
+        most_common([one.target for one in train if not REFERENCE.fullmatch(one.target)])
+    )
 
 
 def read_category(example: Example) -> str:
