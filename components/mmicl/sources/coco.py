@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from mmicl.errors import DataError
 from mmicl.records import Example, Split
-from mmicl.sources.reader import Reader
+from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import (
     Official,
     ReadContext,
@@ -166,4 +166,12 @@ COCO_CAPTION = Reader(
     licence="captions CC BY 4.0; photos under their Flickr terms",
     find=find_captions,
     convert=convert_captions,
+    page=Page(
+        title="COCO captions",
+        category="image captioning",
+        use="stage I, train",
+        url="https://cocodataset.org/#download",
+        records="train2017 118,287 pictures, val2017 5,000; about five captions each",
+        makes="a picture and a caption; in val and test all captions of a picture are its answers",
+    ),
 )

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from mmicl.records import Example, crop_reference
 from mmicl.sources.boxes import cut_box
 from mmicl.sources.coco import Annotation, group_name, join_annotations, picture_places
-from mmicl.sources.reader import Reader
+from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import ReadContext, Record, RecordError, dump_meta
 
 SMALL_AREA = 32 * 32
@@ -68,4 +68,12 @@ COCO_REGION = Reader(
     licence="boxes CC BY 4.0; photos under their Flickr terms",
     find=find_instances,
     convert=convert_instance,
+    page=Page(
+        title="COCO instances",
+        category="interconnected images (ours)",
+        use="train",
+        url="https://cocodataset.org/#download",
+        records="train2017 860,001 boxes, val2017 36,781, crowds and small objects included",
+        makes="the frame and the crop of one object; its category is the answer",
+    ),
 )

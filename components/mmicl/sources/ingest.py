@@ -53,10 +53,11 @@ def ingest_dataset(
     Raises:
         DataError: A whole file cannot be read, there is no record, or too many are rejected.
         ConfigError: The shares of `resplit` do not add up to 1.
+        UserError: A file that the reader was told of (`name_files`) is not there.
     """
     with replace_folder(images_out) as images, replace_folder(examples_out) as tables:
         with ImageWriter(images) as writer:
-            context = ReadContext(name, folder, writer, resplit)
+            context = ReadContext(name, folder, writer, resplit, named=reader.named)
             examples, rejected, records = _read(reader, context)
         if not records:
             files = ", ".join(reader.files)

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 
 from mmicl.records import Example, Split
-from mmicl.sources.reader import Reader
+from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import (
     Official,
     ReadContext,
@@ -139,4 +139,12 @@ MANTIS = Reader(
     licence="Apache-2.0; pictures under the terms of the sets that they are from",
     find=find_records,
     convert=convert_record,
+    page=Page(
+        title="Mantis-Instruct and Mantis-Eval",
+        category="several images (ours)",
+        use="train, test",
+        url="https://github.com/TIGER-AI-Lab/Mantis",
+        records="Mantis-Instruct 721,000, Mantis-Eval 217",
+        makes="several pictures and a conversation that counts them; the last answer is the target",
+    ),
 )

@@ -12,7 +12,7 @@ from typing import Literal
 from mmicl.images.decoding import ImageError
 from mmicl.records import Example
 from mmicl.sources.coco import group_name
-from mmicl.sources.reader import Reader
+from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text, dump_meta
 
 SUBTASKS = (
@@ -116,4 +116,12 @@ MME = Reader(
     licence="evaluation only, no commercial use (MME); photos of COCO and others",
     find=find_pictures,
     convert=convert_picture,
+    page=Page(
+        title="MME",
+        category="benchmark (14 sub-tasks)",
+        use="test",
+        url="https://github.com/BradyFU/Awesome-Multimodal-Large-Language-Models",
+        records="2,374 questions over 1,187 pictures",
+        makes="two yes/no questions about each picture",
+    ),
 )

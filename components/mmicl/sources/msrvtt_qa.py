@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mmicl.records import Example, Split
-from mmicl.sources.reader import Reader
+from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import Official, ReadContext, Record, Text, dump_meta
 
 FILES: dict[str, Split] = {"train_qa.json": "train", "val_qa.json": "val", "test_qa.json": "test"}
@@ -53,4 +53,18 @@ MSRVTT_QA = Reader(
     licence="none declared; videos under YouTube's terms",
     find=find_questions,
     convert=convert_question,
+    page=Page(
+        title="MSRVTT-QA",
+        category="video QA",
+        use="train",
+        url="https://github.com/xudejing/video-question-answering",
+        records="train 158,581, val 12,278, test 72,821",
+        makes="four frames of a video and a question; one word is the answer",
+    ),
+    roles={
+        "train": "train_qa.json",
+        "val": "val_qa.json",
+        "test": "test_qa.json",
+        "videos": "videos/",
+    },
 )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Literal
 
 from mmicl.records import Example, Split
-from mmicl.sources.reader import Reader
+from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text, dump_meta
 
 FILES: dict[str, Split] = {"train": "train", "dev": "val", "test": "test"}
@@ -67,4 +67,12 @@ NLVR1 = Reader(
     licence="CC BY 4.0",
     find=find_sentences,
     convert=convert_sentence,
+    page=Page(
+        title="NLVR",
+        category="visual reasoning (ours)",
+        use="test",
+        url="https://github.com/lil-lab/nlvr",
+        records="train 12,409, dev 988, test 989",
+        makes="a sentence about a drawn picture; true or false",
+    ),
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from mmicl.records import Example, Split
-from mmicl.sources.reader import Reader
+from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text, dump_meta
 
 FILES: dict[str, Split] = {"train": "train", "dev": "val", "test1": "test"}
@@ -59,4 +59,12 @@ NLVR2 = Reader(
     licence="CC BY 4.0; the photos have their own terms",
     find=find_sentences,
     convert=convert_sentence,
+    page=Page(
+        title="NLVR2",
+        category="visual reasoning",
+        use="train, test",
+        url="https://github.com/lil-lab/nlvr",
+        records="train 86,373, dev 6,982, test 6,967",
+        makes="a sentence about two pictures; true or false",
+    ),
 )

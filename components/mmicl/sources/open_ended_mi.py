@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mmicl.records import Example, Split
-from mmicl.sources.reader import Reader
+from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text, dump_meta
 
 FOLDERS: dict[str, Split] = {
@@ -102,4 +102,12 @@ OPEN_ENDED_MI = Reader(
     licence="questions as released by DeepMind for research; pictures from ImageNet, research only",
     find=find_episodes,
     convert=convert_episode,
+    page=Page(
+        title="Open-Ended miniImageNet",
+        category="few-shot classification (ours)",
+        use="train, test",
+        url="https://fh295.github.io/frozen.html",
+        records="2,500 questions for each number of shots and ways",
+        makes="pictures with made-up names, then one to be named",
+    ),
 )

@@ -11,7 +11,7 @@ from typing import Literal
 
 from mmicl.records import Example
 from mmicl.sources.coco import group_name
-from mmicl.sources.reader import Reader
+from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import Official, ReadContext, Record, Text, dump_meta
 
 SETTINGS = ("random", "popular", "adversarial")
@@ -63,4 +63,12 @@ POPE = Reader(
     licence="MIT; photos under their Flickr terms",
     find=find_questions,
     convert=convert_question,
+    page=Page(
+        title="POPE",
+        category="benchmark (hallucination)",
+        use="test",
+        url="https://github.com/AoiDragon/POPE",
+        records="3,000 questions for each of random, popular, adversarial; 500 pictures",
+        makes="is there such an object in the picture? yes or no",
+    ),
 )

@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 
 from mmicl.records import Example, Split
-from mmicl.sources.reader import Reader
+from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import ReadContext, Record, RecordError, dump_meta
 
 CONTEXT = 8
@@ -79,4 +79,12 @@ RAVEN = Reader(
     licence="GPL-3.0 (official repository)",
     find=find_puzzles,
     convert=convert_puzzle,
+    page=Page(
+        title="RAVEN",
+        category="nonverbal reasoning (ours)",
+        use="train, test",
+        url="https://github.com/WellyZhang/RAVEN",
+        records="70,000 puzzles: train 42,000, val 14,000, test 14,000",
+        makes="eight panels of a matrix and eight candidates",
+    ),
 )

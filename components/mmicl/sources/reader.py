@@ -1,13 +1,35 @@
 """What a reader is: how official records are found, and how one becomes Examples."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
+from mmicl.errors import UserError
 from mmicl.images.decoding import ImageError
 from mmicl.records import Example, Rejected
 from mmicl.sources.reading import ReadContext, Record, RecordError, explain_invalid, write_plainly
+
+
+@dataclass(frozen=True)
+class Page:
+    """What docs/datasets.md says of a dataset beside what the reader itself declares.
+
+    Attributes:
+        title: The dataset's own name.
+        category: MMICL's category: image captioning, knowledge QA, image QA, …
+        use: What MMICL does with it: `stage I`, `train`, `test`, or several of them.
+        url: Where its makers publish it.
+        records: How many official records to expect, per split, as its makers count them.
+        makes: What is turned into what, in one sentence.
+    """
+
+    title: str
+    category: str
+    use: str
+    url: str
+    records: str
+    makes: str
 
 
 @dataclass(frozen=True)
@@ -22,6 +44,10 @@ class Reader:
         find: Yields the official records, unchecked, in the files' order.
         convert: Turns one record into Examples (train captions: several); raises RecordError,
             ImageError or pydantic's ValidationError for a record that cannot be used.
+        page: What the list of datasets says of it.
+        roles: Role -> official file, or folder with a slash behind it, that `--file role=path` may
+            name otherwise. A reader without roles finds its files by a pattern.
+        named: Official file or folder -> where it lies, for the roles that were named otherwise.
     """
 
     name: str
@@ -30,6 +56,9 @@ class Reader:
     licence: str
     find: Callable[[ReadContext], Iterator[Record]]
     convert: Callable[[Record, ReadContext], Iterable[Example]]
+    page: Page
+    roles: Mapping[str, str] = field(default_factory=dict)
+    named: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, context: ReadContext) -> Iterator[list[Example] | Rejected]:
         """Read a dataset: for each official record its Examples, or why there are none.
@@ -54,6 +83,19 @@ class Reader:
                 yield _reject(record, context, error)
             except ImageError as error:
                 yield _reject(record, context, RecordError(error.reason, str(error)))
+
+
+def name_files(reader: Reader, files: Mapping[str, str]) -> Reader:
+    """A reader that finds the files of some roles where `files` (role -> path) says.
+
+    Raises:
+        UserError: The reader has no such role; names those that it has.
+    """
+    for role in files:
+        if role not in reader.roles:
+            known = f"roles are {', '.join(reader.roles)}" if reader.roles else "it has no roles"
+            raise UserError(f"{reader.name} has no role {role}", where="--file", remedy=known)
+    return replace(reader, named={reader.roles[role]: path for role, path in files.items()})
 
 
 def _check_encodable(example: Example) -> None:

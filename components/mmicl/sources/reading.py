@@ -11,11 +11,11 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
-from mmicl.errors import ConfigError, DataError
+from mmicl.errors import ConfigError, DataError, UserError
 from mmicl.images.decoding import ImageError
 from mmicl.images.store import ImageWriter
 from mmicl.images.video import read_frames
-from mmicl.records import PLACEHOLDER, Split
+from mmicl.records import PLACEHOLDER, Example, Split
 
 RESERVED = ("<image", PLACEHOLDER)
 """What only the context scheme may write: a record that holds it would forge an image."""
@@ -112,6 +112,7 @@ class ReadContext:
 
     Raises:
         ConfigError: The shares of `resplit` do not add up to 1.
+        UserError: What `named` names is not there.
     """
 
     dataset: str
@@ -122,6 +123,8 @@ class ReadContext:
     """Tables that were read: relative path -> sha256."""
     unused: Counter[str] = field(default_factory=Counter)
     """What is sound but not taken, and how much of it."""
+    named: Mapping[str, str] = field(default_factory=dict)
+    """Official file or folder (`img/`) -> where it lies in this copy, if it is named otherwise."""
     _pictures: dict[Path, str | ImageError] = field(default_factory=dict)
     _videos: dict[Path, tuple[str, ...] | ImageError] = field(default_factory=dict)
 
@@ -130,15 +133,54 @@ class ReadContext:
         if self.resplit is not None and abs(sum(self.resplit.values()) - 1) > 1e-6:
             where = f"datasets.{self.dataset}.resplit"
             raise ConfigError("the shares do not add up to 1", where=where)
+        for official, own in self.named.items():
+            self._check_named(official, own)
 
     def split(self, official: Split, group: str) -> Split:
         """The split of a record: the official one, or the one its group is dealt to."""
         return deal_group(group, self.resplit) if self.resplit else official
 
+    def example(
+        self, official: Split, own: str, *, group: str, meta: Mapping[str, Any], **fields: Any
+    ) -> Example:
+        """An Example in the split of its group; `own` is its id within the split.
+
+        Raises:
+            ValidationError: A field is not what `Example` wants.
+        """
+        split = self.split(official, group)
+        return Example(
+            id=f"{self.dataset}/{split}/{own}", dataset=self.dataset, split=split, group=group,
+            meta=dump_meta(meta), **fields,
+        )  # fmt: skip
+
     # --- files --------------------------------------------------------------------------------
     def find(self, *names: str) -> Path | None:
         """The first of several official places that exists."""
-        return next((path for name in names if (path := self.folder / name).is_file()), None)
+        places = (self.folder / self._place(name) for name in names)
+        return next((path for path in places if path.is_file()), None)
+
+    def _place(self, name: str) -> str:
+        """Where the file of an official name lies, by `named`."""
+        for official, own in self.named.items():
+            if name == official:
+                return own
+            if official.endswith("/") and name.startswith(official):
+                return f"{own.rstrip('/')}/{name.removeprefix(official)}"
+        return name
+
+    def _check_named(self, official: str, own: str) -> None:
+        """Refuse a name that a user gave for an official one and that is not there.
+
+        Raises:
+            UserError: There is no such file (folder, for a folder) within the dataset's folder.
+        """
+        try:
+            path = self.safe_path(own)
+        except RecordError as error:
+            raise UserError(error.detail, where=own, remedy="name one within it") from None
+        if not (path.is_dir() if official.endswith("/") else path.is_file()):
+            raise UserError(f"no such {official}", where=own, remedy="see --file")
 
     def name(self, path: Path) -> str:
         """A file's name within the dataset."""
@@ -235,7 +277,8 @@ class ReadContext:
 
     def _locate(self, names: Sequence[str], reason: str, message: str) -> Path:
         """The first of several places that has a file."""
-        path = next((path for name in names if (path := self.safe_path(name)).is_file()), None)
+        paths = (self.safe_path(self._place(name)) for name in names)
+        path = next((path for path in paths if path.is_file()), None)
         if path is None:
             raise ImageError(reason, message, where=names[0])
         return path

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from mmicl.errors import DataError
 from mmicl.records import Example, Split
-from mmicl.sources.reader import Reader
+from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import (
     Official,
     ReadContext,
@@ -108,4 +108,15 @@ SCIENCEQA = Reader(
     licence="CC-BY-NC-SA-4.0",
     find=find_problems,
     convert=convert_problem,
+    page=Page(
+        title="ScienceQA",
+        category="knowledge QA",
+        use="test",
+        url="https://github.com/lupantech/ScienceQA",
+        records="with a picture train 6,218, val 2,097, test 2,017; of 21,208 in all",
+        makes="hint and question about a picture; the right choice's text is the answer",
+    ),
+    roles={
+        "problems": "problems.json",
+    },
 )

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from mmicl.records import Example, Split, crop_reference
 from mmicl.sources.boxes import cut_box
-from mmicl.sources.reader import Reader
+from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import (
     Official,
     ReadContext,
@@ -147,4 +147,12 @@ VCR = Reader(
     licence="VCR research licence (visualcommonsense.com); pictures from LSMDC and YouTube",
     find=find_questions,
     convert=convert_question,
+    page=Page(
+        title="VCR",
+        category="visual reasoning",
+        use="train",
+        url="https://visualcommonsense.com",
+        records="train 212,923, val 26,534, test 25,263 (its answers are not public)",
+        makes="the frame and a crop for each object that is spoken of; four answers",
+    ),
 )

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from mmicl.records import Example, Split
 from mmicl.sources.coco import group_name
-from mmicl.sources.reader import Reader
+from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import (
     Official,
     ReadContext,
@@ -132,4 +132,20 @@ VQAV2 = Reader(
     licence="annotations CC BY 4.0; photos under their Flickr terms",
     find=find_questions,
     convert=convert_question,
+    page=Page(
+        title="VQA v2",
+        category="image QA",
+        use="train, test",
+        url="https://visualqa.org/download.html",
+        records="train 443,757, val 214,354, test 447,793 (its answers are not public)",
+        makes="a question about a picture, ten answers; the most common one is the target",
+    ),
+    roles={
+        "train_questions": "v2_OpenEnded_mscoco_train2014_questions.json",
+        "train_annotations": "v2_mscoco_train2014_annotations.json",
+        "val_questions": "v2_OpenEnded_mscoco_val2014_questions.json",
+        "val_annotations": "v2_mscoco_val2014_annotations.json",
+        "train_images": "train2014/",
+        "val_images": "val2014/",
+    },
 )

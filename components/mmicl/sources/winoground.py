@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mmicl.records import Example
-from mmicl.sources.reader import Reader
+from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import Official, ReadContext, Record, Text, dump_meta
 
 
@@ -54,4 +54,12 @@ WINOGROUND = Reader(
     licence="META IMAGES RESEARCH LICENSE (Getty Images); evaluation only",
     find=find_items,
     convert=convert_item,
+    page=Page(
+        title="Winoground",
+        category="visual reasoning",
+        use="test",
+        url="https://huggingface.co/datasets/facebook/winoground",
+        records="400",
+        makes="two pictures and two captions of the same words; four yes/no questions",
+    ),
 )
