@@ -15,7 +15,15 @@ import pyarrow as pa
 from PIL import Image
 
 from mmicl.errors import DataError
-from mmicl.images.decoding import Picture, decode, encode_png, read_picture
+from mmicl.images.decoding import (
+    MAX_BYTES,
+    ImageError,
+    Picture,
+    check_picture,
+    decode,
+    encode_png,
+    read_picture,
+)
 from mmicl.records import BLANK_IMAGE, split_reference
 
 SCHEMA = pa.schema(
@@ -70,6 +78,17 @@ class ImageWriter:
             ImageError: The picture cannot be used; `reason` says why.
         """
         return self._add(read_picture(path))
+
+    def add_bytes(self, data: bytes, name: str) -> str:
+        """Check and store one official picture that came within another file; returns its key.
+
+        Raises:
+            ImageError: The picture cannot be used; `reason` says why.
+        """
+        if len(data) > MAX_BYTES:
+            message = f"{len(data)} bytes, more than {MAX_BYTES}"
+            raise ImageError("too_many_bytes", message, where=name)
+        return self._add(check_picture(data, name))
 
     def add_pixels(self, pixels: np.ndarray) -> str:
         """Store a grey (height, width) or RGB (height, width, 3) uint8 array; returns its key.

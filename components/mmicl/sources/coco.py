@@ -5,7 +5,7 @@ Train gives one Example per caption; val and test one per picture, whose answers
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +21,6 @@ from mmicl.sources.reading import (
     Record,
     RecordError,
     Text,
-    dump_meta,
     explain_invalid,
     write_plainly,
 )
@@ -67,6 +66,18 @@ def group_name(image_id: int) -> str:
     return f"coco-{image_id}"
 
 
+def photo_places(folder: str, image_id: int) -> list[str]:
+    """Where a COCO photo of the official folder `folder` (`train2014`, `val2017`) may lie."""
+    number = f"{image_id:012d}"
+    official = f"COCO_{folder}_{number}" if folder.endswith(("2014", "2015")) else number
+    places = [
+        f"{parent}{folder}/{official}.{suffix}"
+        for parent in ("", "Images/", "images/")
+        for suffix in ("jpg", "png")
+    ]
+    return [*places, f"images/{official}.jpg", f"images/{number}.jpg"]
+
+
 def official_split(stem: str) -> Split:
     """The split that a COCO file name ends in (`captions_val2017`); train where it names none."""
     match = re.search(r"_(train|val|test)\d*$", stem)
@@ -81,7 +92,11 @@ def picture_places(stem: str, file_name: str) -> tuple[str, ...]:
 
 
 def join_annotations(
-    context: ReadContext, pattern: str, shape: type[Annotation], lone: str
+    context: ReadContext,
+    pattern: str,
+    shape: type[Annotation],
+    lone: str,
+    listed: type[Picture] = Picture,
 ) -> Iterator[Record]:
     """Read annotation files, and give each picture with its annotations.
 
@@ -90,6 +105,7 @@ def join_annotations(
         pattern: Glob of the files, at the top or below `annotations`, such as `captions*.json`.
         shape: The annotations' shape.
         lone: What to call pictures without annotations in the manifest.
+        listed: The pictures' shape.
 
     Yields:
         Records whose value is (Picture, its annotations, AnnotationFile), and one for each picture
@@ -109,7 +125,7 @@ def join_annotations(
                 annotations[annotation.image_id].append(annotation)
         for entry in context.read_section(value, "images", path):
             try:
-                picture = Picture.model_validate(entry)
+                picture = listed.model_validate(entry)
             except ValidationError as error:
                 yield Record(split, f"picture {_id(entry)}", file, explain_invalid(error))
                 continue
@@ -147,16 +163,34 @@ def convert_captions(record: Record, context: ReadContext) -> Iterator[Example]:
     """One Example per caption in train, one per picture elsewhere."""
     picture, captions, table = record.value
     image = context.image(*picture_places(table.stem, picture.file_name))
-    group = group_name(picture.id)
-    split = context.split(record.split, group)
-    answers = tuple(caption.caption for caption in captions)
-    for caption in captions if split == "train" else captions[:1]:
-        own = f"{picture.id}-{caption.id}" if split == "train" else str(picture.id)
-        yield Example(
-            id=f"{context.dataset}/{split}/{own}", dataset=context.dataset, split=split,
-            task="caption", images=(image,), question="", answers=answers, target=caption.caption,
-            group=group, meta=dump_meta({"image_id": picture.id}),
-        )  # fmt: skip
+    yield from spread_captions(
+        context, record.split, str(picture.id), [(str(one.id), one.caption) for one in captions],
+        task="caption", images=(image,), question="", group=group_name(picture.id),
+        meta={"image_id": picture.id},
+    )  # fmt: skip
+
+
+def spread_captions(
+    context: ReadContext,
+    official: Split,
+    own: str,
+    captions: Sequence[tuple[str, str]],
+    **fields: Any,
+) -> Iterator[Example]:
+    """One Example per caption in train, one per picture elsewhere; all captions are its answers.
+
+    Args:
+        context: The dataset.
+        official: The official split.
+        own: The picture's id within the split.
+        captions: Each caption's id and text, in the file's order.
+        **fields: The other fields, as `ReadContext.example` takes them.
+    """
+    train = context.split(official, fields["group"]) == "train"
+    answers = tuple(caption for _, caption in captions)
+    for number, caption in captions if train else captions[:1]:
+        name = f"{own}-{number}" if train else own
+        yield context.example(official, name, answers=answers, target=caption, **fields)
 
 
 COCO_CAPTION = Reader(

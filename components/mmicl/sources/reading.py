@@ -62,6 +62,18 @@ Text = Annotated[str, AfterValidator(check_text)]
 """An official text that goes into prompts."""
 
 
+def check_plain(text: str) -> str:
+    """`check_text` outside a model.
+
+    Raises:
+        RecordError: The text is empty or holds a reserved token.
+    """
+    try:
+        return check_text(text)
+    except PydanticCustomError as error:
+        raise RecordError(error.type, f"{text[:80]!r} {error.message()}") from None
+
+
 def refuse_reserved(texts: Iterable[str]) -> None:
     """Refuse texts that are kept as they are, such as annotated answers, if one is reserved.
 

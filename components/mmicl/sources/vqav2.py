@@ -5,119 +5,47 @@ the official `multiple_choice_answer`, the most common of the ten.
 """
 
 from collections.abc import Iterator
-from typing import Any
-
-from pydantic import ValidationError
 
 from mmicl.records import Example, Split
-from mmicl.sources.coco import group_name
+from mmicl.sources.coco import group_name, photo_places
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import (
-    Official,
-    ReadContext,
-    Record,
-    RecordError,
-    Text,
-    dump_meta,
-    explain_invalid,
-    refuse_reserved,
-    write_plainly,
-)
+from mmicl.sources.reading import ReadContext, Record, RecordError
+from mmicl.sources.vqa_form import Pair, describe, join_answers, match
 
 FILES: dict[str, Split] = {
     "train2014": "train", "val2014": "val", "test2015": "test", "test2014": "test",
 }  # fmt: skip
 
 
-class Question(Official):
-    """An entry of `questions`."""
-
-    question_id: int
-    image_id: int
-    question: Text
-
-
-class Answer(Official):
-    """One person's answer."""
-
-    answer: str
-
-
-class Annotation(Official):
-    """An entry of `annotations`."""
-
-    question_id: int
-    image_id: int
-    question_type: str = ""
-    answer_type: str = ""
-    multiple_choice_answer: Text
-    answers: list[Answer]
-
-
 def find_questions(context: ReadContext) -> Iterator[Record]:
     """Every question with its annotation; malformed annotations as records of their own."""
+    pairs = []
     for year, split in FILES.items():
-        name = f"v2_OpenEnded_mscoco_{year}_questions.json"
-        path = context.find(name, f"Questions/{name}", f"annotations/{name}")
-        if path is None:
-            continue
-        questions = context.read_section(context.read_json(path), "questions", path)
-        name = f"v2_mscoco_{year}_annotations.json"
-        answers = context.find(name, f"Annotations/{name}", f"annotations/{name}")
-        if answers is None:  # the official test answers are not public
-            context.unused[f"questions of {year} without public answers"] += len(questions)
-            continue
-        annotations: dict[int, Annotation] = {}
-        table = context.read_json(answers)
-        for number, entry in enumerate(context.read_section(table, "annotations", answers), 1):
-            try:
-                annotation = Annotation.model_validate(entry)
-            except ValidationError as error:
-                own = f"annotation {_id(entry, number)}"
-                yield Record(split, own, context.name(answers), explain_invalid(error))
-            else:
-                annotations[annotation.question_id] = annotation
-        for number, entry in enumerate(questions, 1):
-            value = (entry, annotations, year)
-            yield Record(split, _id(entry, number), context.name(path), value)
-
-
-def _id(entry: Any, number: int) -> str:
-    """The record's own id, or its place in the file."""
-    own = entry.get("question_id") if isinstance(entry, dict) else None
-    return f"record {number}" if own is None else write_plainly(str(own))
+        questions = f"v2_OpenEnded_mscoco_{year}_questions.json"
+        annotations = f"v2_mscoco_{year}_annotations.json"
+        pairs.append(
+            Pair(
+                split,
+                year,
+                (questions, f"Questions/{questions}", f"annotations/{questions}"),
+                (annotations, f"Annotations/{annotations}", f"annotations/{annotations}"),
+            )
+        )
+    return join_answers(context, pairs)
 
 
 def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
     """One question with its picture and ten answers."""
-    entry, annotations, year = record.value
-    question = Question.model_validate(entry)
-    annotation = annotations.get(question.question_id)
-    if annotation is None:
-        raise RecordError("missing_annotation", "no annotation has this question_id")
-    if annotation.image_id != question.image_id:
-        raise RecordError("malformed", "question and annotation name different pictures")
-    answers = tuple(answer.answer for answer in annotation.answers)
-    if not answers:
-        raise RecordError("malformed", "no answers")
-    refuse_reserved(answers)
-    file_name = f"COCO_{year}_{question.image_id:012d}"
-    places = [
-        f"{folder}{year}/{file_name}.{suffix}"
-        for folder in ("", "Images/", "images/")
-        for suffix in ("jpg", "png")
-    ]
-    image = context.image(*places)
-    group = group_name(question.image_id)
-    split = context.split(record.split, group)
-    meta = {
-        "question_id": question.question_id, "image_id": question.image_id,
-        "question_type": annotation.question_type, "answer_type": annotation.answer_type,
-    }  # fmt: skip
-    yield Example(
-        id=f"{context.dataset}/{split}/{question.question_id}", dataset=context.dataset,
-        split=split, task="vqa", images=(image,), question=question.question, answers=answers,
-        target=annotation.multiple_choice_answer, group=group, meta=dump_meta(meta),
+    question, annotation, answers = match(record)
+    if annotation.multiple_choice_answer is None or not isinstance(question.image_id, int):
+        raise RecordError(
+            "malformed", "no multiple_choice_answer, or an image_id that is no number"
+        )
+    image = context.image(*photo_places(record.value[2], question.image_id))
+    yield context.example(
+        record.split, str(question.question_id), task="vqa", images=(image,),
+        question=question.question, answers=answers, target=annotation.multiple_choice_answer,
+        group=group_name(question.image_id), meta=describe(question, annotation),
     )  # fmt: skip
 
 

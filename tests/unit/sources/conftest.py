@@ -1,4 +1,5 @@
 import functools
+import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from mmicl.files import read_rows
 from mmicl.images.store import ImageStore
 from mmicl.records import Example, Rejected
 from mmicl.sources import EXAMPLES, READERS, REJECTED, ingest_dataset
 from mmicl.world import generate
+from mmicl.world.writers.msrvtt_qa import save_video
 
 
 @dataclass(frozen=True)
@@ -76,3 +79,32 @@ def world(rendered: Callable[[str, int], Path], tmp_path: Path) -> Callable[...,
         return Path(shutil.copytree(rendered(name, n), tmp_path / "official" / name))
 
     return copy
+
+
+@pytest.fixture
+def paint() -> Callable[..., None]:
+    """Write small pictures, each of a colour of its own, under the names that records use."""
+
+    def run(folder: Path, *names: str, size: tuple[int, int] = (16, 12)) -> None:
+        for name in names:
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shade = hashlib.sha256(name.encode()).digest()
+            Image.new("RGB", size, (shade[0], shade[1], shade[2])).save(path)
+
+    return run
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Callable[..., None]:
+    """Write the same short MP4 video under the names that records use."""
+    frames = [Image.new("RGB", (32, 32), (40 * place, 0, 0)) for place in range(6)]
+    encoded = tmp_path / "film.mp4"
+    save_video(frames, encoded)
+
+    def run(folder: Path, *names: str) -> None:
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(encoded, folder / name)
+
+    return run

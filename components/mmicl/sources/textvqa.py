@@ -1,0 +1,100 @@
+"""TextVQA: questions about the text in photos of Open Images.
+
+Official `TextVQA_0.5.1_<split>.json` holds questions and answers in one; the pair of files in
+VQA's form that evaluation suites pass around is read too, where the official file is not there.
+"""
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from mmicl.records import Example, Split
+from mmicl.sources.reader import Page, Reader
+from mmicl.sources.reading import (
+    Official,
+    ReadContext,
+    Record,
+    RecordError,
+    Text,
+    refuse_reserved,
+    write_plainly,
+)
+from mmicl.sources.vqa_form import Pair, describe, join_answers, match, most_common
+
+FILES: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
+FOLDERS = ("train_images/", "test_images/", "images/")
+
+
+class Question(Official):
+    """An entry of the official file's `data`; the test split has no answers."""
+
+    question_id: int
+    image_id: str
+    question: Text
+    answers: list[str] = Field(min_length=1)
+
+
+def find_questions(context: ReadContext) -> Iterator[Record]:
+    """Every question; in VQA's form a record's value is that of `join_answers`."""
+    for name, split in FILES.items():
+        path = context.find(f"TextVQA_0.5.1_{name}.json")
+        if path is None:
+            questions = (f"{name}_questions_vqa_format.json",)
+            pair = Pair(split, name, questions, (f"{name}_annotations_vqa_format.json",))
+            yield from join_answers(context, [pair])
+            continue
+        for number, entry in enumerate(
+            context.read_section(context.read_json(path), "data", path), start=1
+        ):
+            if not isinstance(entry, dict):
+                error = RecordError("malformed", "not a JSON object")
+                yield Record(split, f"record {number}", context.name(path), error)
+            elif split == "test" and "answers" not in entry:
+                context.unused["questions of test without public answers"] += 1
+            else:
+                own = write_plainly(str(entry.get("question_id", f"record {number}")))
+                yield Record(split, own, context.name(path), entry)
+
+
+def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
+    """One question with its photo and ten answers."""
+    if isinstance(record.value, dict):
+        official = Question.model_validate(record.value)
+        answers = tuple(official.answers)
+        refuse_reserved(answers)
+        identifier, image_id, asked = official.question_id, official.image_id, official.question
+        meta = {"question_id": identifier, "image_id": image_id}
+    else:
+        question, annotation, answers = match(record)
+        identifier, image_id, asked = question.question_id, question.image_id, question.question
+        meta = describe(question, annotation)
+    image = context.image(*(f"{folder}{image_id}.jpg" for folder in FOLDERS))
+    yield context.example(
+        record.split, str(identifier), task="vqa", images=(image,), question=asked,
+        answers=answers, target=most_common(answers), group=f"openimages-{image_id}", meta=meta,
+    )  # fmt: skip
+
+
+TEXTVQA = Reader(
+    name="textvqa",
+    task="vqa",
+    files=("TextVQA_0.5.1_{train,val,test}.json", "train_images/*.jpg (or images/)"),
+    licence="CC BY 4.0; photos CC BY 2.0 (Open Images)",
+    find=find_questions,
+    convert=convert_question,
+    page=Page(
+        title="TextVQA",
+        category="image QA",
+        use="train",
+        url="https://textvqa.org/dataset",
+        records="train 34,602, val 5,000, test 5,734 (its answers are not public)",
+        makes="a question about text in a photo, ten answers; the most common one is the target",
+    ),
+    roles={
+        "train": "TextVQA_0.5.1_train.json",
+        "val": "TextVQA_0.5.1_val.json",
+        "val_questions": "val_questions_vqa_format.json",
+        "val_annotations": "val_annotations_vqa_format.json",
+        "images": "train_images/",
+    },
+)
