@@ -1,19 +1,19 @@
-"""Written answers: POPE, MME, the VQA family and captions, in their official files."""
+"""Written answers: POPE, MME, the VQA family, A-OKVQA and ST-VQA, in their official files."""
 
-from collections import defaultdict
 from pathlib import Path
 
 from mmicl.benchmarks.official.reading import (
+    Record,
     Scored,
     index_records,
     need_references,
     pick_file,
     read_file,
+    read_mapping,
     read_table,
     refuse_unknown,
 )
-from mmicl.benchmarks.scorers import caption as captions
-from mmicl.benchmarks.scorers import mme, pope, vqa
+from mmicl.benchmarks.scorers import anls, aokvqa, mme, pope, vqa
 from mmicl.errors import DataError, UserError
 
 
@@ -146,32 +146,102 @@ def _read_mme(path: Path) -> list[mme.Answer]:
     return answers
 
 
-def score_coco_caption(predictions: Path, references: Path | None) -> Scored:
-    """`[{image_id, caption}]` against a COCO captions file; images with a caption are scored."""
-    path = pick_file(need_references(references, "captions_val2014.json"), "captions*.json")
-    truths: dict[int | str, list[str]] = defaultdict(list)
-    for record in read_table(path, "annotations"):
-        truths[record.get("image_id", (int, str))].append(record.get("caption", str))
-    results = index_records(
+def score_stvqa(predictions: Path, references: Path | None) -> Scored:
+    """`[{question_id, answer}]` against a task's file (`data`, each with `answers`)."""
+    path = pick_file(need_references(references, "train_task_3.json"), "*task*.json")
+    wanted = index_records(
         (
-            (record.get("image_id", (int, str)), record.get("caption", str))
+            (record.get("question_id", (int, str)), _read_texts(record, "answers"))
+            for record in read_table(path, "data")
+        ),
+        path,
+    )
+    answers = index_records(
+        (
+            (record.get("question_id", (int, str)), record.get("answer", str))
             for record in read_table(predictions)
         ),
         predictions,
     )
-    if unknown := [key for key in results if key not in truths]:
-        message = f"{len(unknown)} captions of images without references, the first {unknown[0]}"
-        raise DataError(message, where=predictions)
-    ids = sorted(results, key=lambda key: (isinstance(key, str), key))
-    scores = captions.score([results[key] for key in ids], [truths[key] for key in ids])
-    missing = len(truths) - len(ids)
-    note = f"{missing} of {len(truths)} images have no caption and are not scored, as officially"
-    return Scored(
-        n=len(ids),
-        metrics={**scores.overall, "not_computed": captions.NOT_COMPUTED},
-        per_item={
-            str(key): {name: float(values[place]) for name, values in scores.per_image.items()}
-            for place, key in enumerate(ids)
-        },
-        warnings=[note] if missing else [],
+    refuse_unknown(answers, wanted, predictions)
+    values = {str(key): anls.similarity(answers[key], right) for key, right in wanted.items()}
+    return Scored(len(values), {"ANLS": sum(values.values()) / len(values)}, dict(values))
+
+
+def score_aokvqa(predictions: Path, references: Path | None) -> Scored:
+    """`{question_id: {multiple_choice, direct_answer}}` against aokvqa_v1p0_val.json.
+
+    Either may be left out. Also the files of one setting, `{question_id: text}`, named …-mc.json
+    and …-da.json as officially, or a folder of both.
+    """
+    path = pick_file(need_references(references, "aokvqa_v1p0_val.json"), "aokvqa_*_val.json")
+    questions = index_records(
+        (
+            (
+                record.get("question_id", str),
+                aokvqa.Question(
+                    choices=_read_texts(record, "choices"),
+                    correct=record.get("correct_choice_idx", int),
+                    answers=_read_texts(record, "direct_answers"),
+                    difficult=record.get("difficult_direct_answer", bool),
+                ),
+            )
+            for record in read_table(path)
+        ),
+        path,
     )
+    chosen, written = _read_aokvqa(predictions)
+    metrics, per_item, warnings = {}, {}, []
+    for name, answers in {"MC": chosen, "DA": written}.items():
+        if not answers:
+            continue
+        if unknown := [key for key in answers if key not in questions]:
+            message = f"{len(unknown)} unknown questions, the first is {unknown[0]}"
+            raise DataError(message, where=predictions)
+        judge = aokvqa.score_choices if name == "MC" else aokvqa.score_answers
+        values = judge(answers, questions)
+        metrics[name] = sum(values.values()) / len(values) * 100 if values else 0.0
+        per_item[name] = values
+        if missing := [key for key in values if key not in answers]:
+            warnings.append(f"{name}: {len(missing)} of {len(values)} have no prediction, wrong")
+    if others := sum(text not in questions[key].choices for key, text in chosen.items()):
+        warnings.append(f"MC: {others} predictions are none of the choices, wrong")
+    return Scored(len(questions), metrics, per_item, warnings)
+
+
+def _read_aokvqa(predictions: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The choices and the direct answers of a file, or of a folder of files of one setting."""
+    if predictions.is_dir():
+        files = [*predictions.glob("*-mc.json"), *predictions.glob("*-da.json")]
+        if not files or len({path.stem[-3:] for path in files}) != len(files):
+            message = f"{len(files)} files named …-mc.json and …-da.json, not one of each"
+            raise UserError(message, where=predictions)
+        pairs = [_read_aokvqa(path) for path in files]
+        return ({**pairs[0][0], **pairs[-1][0]}, {**pairs[0][1], **pairs[-1][1]})
+    found: dict[str, dict[str, str]] = {"multiple_choice": {}, "direct_answer": {}}
+    settings = {"-mc": "multiple_choice", "-da": "direct_answer"}
+    for key, value in read_mapping(predictions).items():
+        where = f"{predictions}, {key}"
+        if isinstance(value, str):
+            if predictions.stem[-3:] not in settings:
+                raise DataError(
+                    "bare answers do not say for which setting they are",
+                    where=where,
+                    remedy="name the file …-mc.json or …-da.json",
+                )
+            found[settings[predictions.stem[-3:]]][key] = value
+            continue
+        record = Record(where, value if isinstance(value, dict) else {})
+        given = [name for name in found if name in record.value]
+        if not given:
+            raise DataError("no multiple_choice or direct_answer", where=where)
+        for name in given:
+            found[name][key] = record.get(name, str)
+    return found["multiple_choice"], found["direct_answer"]
+
+
+def _read_texts(record: Record, key: str) -> list[str]:
+    texts = record.get(key, list)
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise DataError(f"{key} is not a list of texts", where=record.where)
+    return texts

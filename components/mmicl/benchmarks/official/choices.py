@@ -1,4 +1,4 @@
-"""Choices: NExT-QA, ScienceQA, VCR, RAVEN, BLINK and Winoground, in their official files."""
+"""Choices: NExT-QA, ScienceQA, VCR, RAVEN, IconQA, BLINK, Winoground, in their official files."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from mmicl.benchmarks.official.reading import (
     read_table,
     refuse_unknown,
 )
-from mmicl.benchmarks.scorers import blink, choice, nextqa, scienceqa
+from mmicl.benchmarks.scorers import blink, choice, iconqa, nextqa, scienceqa
 from mmicl.benchmarks.scorers import winoground as pairs
 from mmicl.errors import DataError, UserError
 
@@ -110,17 +110,40 @@ def score_raven(predictions: Path, references: Path | None) -> Scored:
     In a folder of official .npz files a puzzle's id is its path without the suffix, such as
     `center_single/RAVEN_7_test`; the test puzzles alone are scored.
     """
-    references = need_references(references, "the puzzles' folder")
-    wanted = _read_targets(references)
-    answers = {}
-    for record in read_table(predictions):
-        scores = record.get("scores", list)
-        values = [read_number(value, record.where) for value in scores]
-        if len(values) < 2:
-            raise DataError(f"{len(values)} scores", where=record.where)
-        answers |= index_records([(record.get("id", str), values)], predictions)
+    wanted = _read_targets(need_references(references, "the puzzles' folder"))
+    return _score_puzzles(predictions, wanted, _RAVEN_CANDIDATES)
+
+
+def score_raven_iq(predictions: Path, references: Path | None) -> Scored:
+    """Lines `{"id", "scores"}` (six numbers) against lines `{"id", "target"}` (0 to 5).
+
+    Kosmos-1's IQ test (Huang et al., NeurIPS 2023): the model is asked about each candidate whether
+    it completes the puzzle, and the one with the highest probability of yes is its answer. The
+    50 puzzles come without code and prescribe no form.
+    """
+    path = pick_file(need_references(references, "a file of targets"), "*.jsonl", "*.json")
+    return _score_puzzles(predictions, _read_targets(path), _IQ_CANDIDATES)
+
+
+def _score_puzzles(predictions: Path, wanted: dict[str, int], candidates: int) -> Scored:
+    if bad := [key for key, target in wanted.items() if not 0 <= target < candidates]:
+        raise DataError(f"target {wanted[bad[0]]} of {bad[0]} is none of {candidates}")
+    answers = index_records(
+        (
+            (record.get("id", str), _read_scores(record, candidates))
+            for record in read_table(predictions)
+        ),
+        predictions,
+    )
     refuse_unknown(answers, wanted, predictions)
     return _score_choices(answers, wanted, "accuracy")
+
+
+def _read_scores(record: Record, candidates: int) -> list[float]:
+    values = [read_number(value, record.where) for value in record.get("scores", list)]
+    if len(values) != candidates:
+        raise DataError(f"{len(values)} scores, not {candidates}", where=record.where)
+    return values
 
 
 def _read_targets(references: Path) -> dict[str, int]:
@@ -150,6 +173,57 @@ def _read_targets(references: Path) -> dict[str, int]:
 def _score_choices(answers: dict[str, list[float]], wanted: dict[str, int], name: str) -> Scored:
     credits = {key: choice.credit(answers[key], right) for key, right in wanted.items()}
     return Scored(len(wanted), {name: sum(credits.values()) / len(wanted)}, dict(credits))
+
+
+def score_iconqa(predictions: Path, references: Path | None) -> Scored:
+    """`{"results": {pid: answer}}`, or a folder of such files, against the dataset's folder.
+
+    That has problems.json, pid2skills.json and pid_splits.json; the test problems of each sub-task
+    that is answered at all are wanted.
+    """
+    folder = need_references(references, "the folder of problems.json")
+    problems = _read_icons(folder)
+    splits = read_mapping(pick_file(folder, "pid_splits.json"))
+    files = sorted(predictions.glob("*.json")) if predictions.is_dir() else [predictions]
+    given = index_records(
+        (pair for path in files for pair in read_mapping(path, "results").items()), predictions
+    )
+    results = {key: _read_icon_answer(predictions, key, value) for key, value in given.items()}
+    wanted: dict[str, iconqa.Problem] = {}
+    for task in iconqa.TASKS:
+        own = splits.get(f"{task}_test")
+        if not isinstance(own, list) or any(key not in problems for key in own):
+            message = f"{task}_test is not a list of problems"
+            raise DataError(message, where=f"{folder}, pid_splits.json")
+        if any(key in results for key in own):
+            wanted |= {key: problems[key] for key in own}
+    refuse_unknown(results, wanted, predictions)
+    tasks = [task for task in iconqa.TASKS if all(one.task != task for one in wanted.values())]
+    note = f"no answers for {', '.join(tasks)}: TotalAcc is without them"
+    return Scored(
+        n=len(wanted),
+        metrics=dict(iconqa.score(results, wanted)),
+        per_item={key: results[key] == problem.answer for key, problem in wanted.items()},
+        warnings=[note] if tasks else [],
+    )
+
+
+def _read_icons(folder: Path) -> dict[str, iconqa.Problem]:
+    path = pick_file(folder, "problems.json")
+    skills = read_mapping(pick_file(folder, "pid2skills.json"))
+    problems = {}
+    for key, value in read_mapping(path).items():
+        record = Record(f"{path}, {key}", value if isinstance(value, dict) else {})
+        task = record.get("ques_type", str)
+        if task not in iconqa.TASKS:
+            raise DataError(f"ques_type is {task!r}", where=record.where)
+        own = Record(f"{folder}, pid2skills.json", skills).get(key, list)
+        problems[key] = iconqa.Problem(task, own, str(record.get("answer", (int, str))))
+    return problems
+
+
+def _read_icon_answer(predictions: Path, key: str, value: object) -> str:
+    return str(Record(f"{predictions}, {key}", {"answer": value}).get("answer", (int, str)))
 
 
 def score_blink(predictions: Path, references: Path | None) -> Scored:
@@ -214,4 +288,5 @@ def _read_pair(record: Record) -> tuple[tuple[int, int, int], float]:
     return (int(parts[0]), int(parts[1][1]), int(parts[2][1])), read_score(record, "score")
 
 
+_RAVEN_CANDIDATES, _IQ_CANDIDATES = 8, 6
 _PAIRS = [[f"c{caption}", f"i{image}"] for caption in (0, 1) for image in (0, 1)]

@@ -1,6 +1,7 @@
 """Prediction and reference files: into plain records, or an error of one line that names both."""
 
 import csv
+import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -72,6 +73,19 @@ def read_table(path: Path, section: str | None = None) -> list[Record]:
     return [Record(f"{path}, {place}", entry) for place, entry in entries]
 
 
+def read_entries(record: Record, key: str) -> list[Record]:
+    """The objects of a list within a record.
+
+    Raises:
+        DataError: There is no such list, or an entry is not an object.
+    """
+    entries = record.get(key, list)
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise DataError(f"{_shorten(entry)} in {key} is not an object", where=record.where)
+    return [Record(record.where, entry) for entry in entries]
+
+
 def read_mapping(path: Path, section: str | None = None) -> dict[str, Any]:
     """Read a JSON object, or an object's `section` that is one; a key twice is an error.
 
@@ -104,7 +118,10 @@ def read_csv(path: Path, columns: Iterable[str] | None = None) -> list[Record]:
     Raises:
         DataError: The file is missing or empty, or a row has another number of columns.
     """
-    rows = [row for row in csv.reader(read_file(path).splitlines()) if row]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(read_file(path), newline="")) if row]
+    except csv.Error as error:
+        raise DataError(f"not CSV ({error})", where=path) from None
     first = 1 if columns is not None else 2
     names = list(columns) if columns is not None else (rows.pop(0) if rows else [])
     if not rows:

@@ -4,6 +4,7 @@ A sub-task's score is 100 * acc + 100 * acc_plus; acc_plus is the share of pictu
 answers right. The rule is the one of the evaluation tool that BradyFU distributes (eval_tool.zip).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,14 +42,17 @@ def score_subtask(answers: Sequence[Answer]) -> dict[str, float]:
     """Score one sub-task; lines 2k and 2k+1 must speak of the same picture.
 
     Returns:
-        `score` (0 to 200), `acc` and `acc_plus` (shares), `other_num` (answers that are neither).
+        `score` (0 to 200), `acc` and `acc_plus` (shares), the confusion counts `TP`, `FN`, `TN` and
+        `FP` with `precision` and `recall` over the answers that are yes or no (yes is positive; 0
+        where not defined), `other_num` (answers that are neither).
 
     Raises:
         ValueError: Lines do not pair up, or a label is neither Yes nor No.
     """
     if len(answers) % 2:
         raise ValueError("an odd number of lines")
-    right = both = others = 0
+    right = both = 0
+    counts: Counter[tuple[str, str]] = Counter()
     pairs = list(zip(answers[::2], answers[1::2], strict=True))
     for number, pair in enumerate(pairs):
         if pair[0].picture != pair[1].picture:
@@ -63,7 +67,7 @@ def score_subtask(answers: Sequence[Answer]) -> dict[str, float]:
                 raise ValueError(f"line {line}: the right answer is {answer.label!r}")
             parsed = parse_answer(answer.prediction)
             correct += parsed == label
-            others += parsed == "other"
+            counts[label, parsed] += 1
         right += correct
         both += correct == 2
     acc, acc_plus = right / len(answers), both / len(pairs)
@@ -71,7 +75,21 @@ def score_subtask(answers: Sequence[Answer]) -> dict[str, float]:
         "score": acc * 100 + acc_plus * 100,
         "acc": acc,
         "acc_plus": acc_plus,
-        "other_num": others,
+        **_count_confusion(counts),
+    }
+
+
+def _count_confusion(counts: Counter[tuple[str, str]]) -> dict[str, float]:
+    tp, fn = counts["yes", "yes"], counts["yes", "no"]
+    tn, fp = counts["no", "no"], counts["no", "yes"]
+    return {
+        "TP": tp,
+        "FN": fn,
+        "TN": tn,
+        "FP": fp,
+        "precision": tp / (tp + fp) if tp + fp else 0.0,
+        "recall": tp / (tp + fn) if tp + fn else 0.0,
+        "other_num": counts["yes", "other"] + counts["no", "other"],
     }
 
 
