@@ -158,9 +158,20 @@ def test_a_fetched_folder_may_be_a_source(tmp_path: Path, official: Path) -> Non
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("https://example.org/coco.zip", "https:// is not read yet.*this build reads world://"),
-        ("s3://bucket/coco", "not read yet"),
-        ("hf://datasets/coco", "not read yet"),
+        ("gs://bucket/coco", "gs:// is not a source; known are world, alias, https, s3, hf"),
+        ("s3:///coco", "names no bucket"),
+        ("s3://bucket/../coco", "leads out of its folder"),
+        ("s3://bucket/coco?name=x", "unknown option name; here one can say include, sha256, unp"),
+        ("s3://bucket/coco?sha256=123", "sha256 is not 64 hexadecimal digits"),
+        ("hf://datasets/coco", "named hf://datasets/OWNER/NAME"),
+        ("hf://models/owner/name", "named hf://datasets/OWNER/NAME"),
+        ("https://example.org/", "does not end in a file's name; add #name=FILE"),
+        ("https:///coco.zip", "not a web address"),
+        ("https://example.org:port/coco.zip", "not a web address"),
+        ("https://me:secret@example.org/coco.zip", "/coco.zip: an address with a password"),
+        ("https://example.org/coco.zip#include=x", "unknown option include"),
+        ("world://coco https://example.org/x.zip", "a world is a dataset of its own"),
+        ("alias://DATA/coco?unpack=../x.zip", "unpack leads out"),
         ("/etc", "absolute path is one machine's own.*alias://"),
         ("../outside/coco", "leads out of its folder"),
         ("alias://DATA/../other", "leads out of its folder"),
@@ -242,3 +253,45 @@ def test_read_manifest_names_what_is_wrong(tmp_path: Path) -> None:
 
 def test_origin_says_where_files_come_from() -> None:
     assert parse_source("alias://DATA/a/b").origin == "folder a/b of the source DATA"
+
+
+def test_options_of_remote_sources() -> None:
+    web = parse_source("https://example.org/a%20b.zip?token=1#unpack=none&sha256=" + "0" * 64)
+    assert (web.kind, web.path.name, web.unpack) == ("web", "a b.zip", ())
+    assert web.address == web.origin == "https://example.org/a%20b.zip?token=1"
+    named = parse_source("https://example.org/get?id=3#name=annotations/x.json")
+    assert named.path.as_posix() == "annotations/x.json"
+    hub = parse_source("hf://datasets/owner/name@v1.0/data/train?include=*.json")
+    assert (hub.name, hub.revision, hub.path.as_posix()) == ("owner/name", "v1.0", "data/train")
+    assert hub.origin == "hf://datasets/owner/name@v1.0/data/train"
+    several = parse_source("https://example.org/a.zip\n  s3://bucket/b")
+    assert [part.kind for part in several.parts] == ["web", "s3"]
+    assert several.origin == "https://example.org/a.zip; s3://bucket/b"
+
+
+def test_include_matches_names_as_it_matches_files() -> None:
+    source = parse_source("s3://bucket/coco?include=*.json,images/**/*.jpg")
+    taken = ("a.json", "images/1.jpg", "images/a/b/2.jpg")
+    left = ("sub/a.json", "images/1.png", "other/1.jpg")
+    assert [source.takes(name) for name in taken + left] == [True] * 3 + [False] * 3
+
+
+def test_archives_of_a_folder_are_unpacked_where_the_source_says_so(
+    tmp_path: Path, official: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMICL_SOURCE_DATA", str(official.parent))
+    shutil.make_archive(str(official / "more" / "val"), "gztar", official, "annotations")
+    manifest = fetch(tmp_path, "alias://DATA/coco?include=images/0.jpg,more/*&unpack=**/*.gz")
+    names = [entry.path for entry in manifest.files]
+    assert names == ["images/0.jpg", "more/annotations/captions.json"]
+    assert manifest.files[1].origin == "more/val.tar.gz"
+    assert [entry.path for entry in manifest.archives] == ["more/val.tar.gz"]
+    assert fetch(tmp_path, "alias://DATA/coco").archives == ()
+
+
+def test_files_of_two_sources_do_not_cover_each_other(
+    tmp_path: Path, official: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMICL_SOURCE_DATA", str(official.parent))
+    with pytest.raises(UserError, match=r"0\.jpg comes from two of the sources"):
+        fetch(tmp_path, "alias://DATA/coco/images alias://DATA/coco/images?include=0.jpg")

@@ -1,0 +1,85 @@
+"""Datasets of the hub, out of a folder in the layout of its cache, without a network."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from mmicl.errors import DataError, TransientError, UserError
+from mmicl.fetch import Manifest
+
+Fetch = Callable[..., Manifest]
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+FILES = {"README.md": b"card", "data/train.json": b"[1]", "data/images/0.jpg": b"picture"}
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub cache that holds one dataset, and no network."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    write_commit(tmp_path / "hub", COMMIT, FILES)
+    return tmp_path / "hub"
+
+
+def write_commit(cache: Path, commit: str, files: dict[str, bytes]) -> None:
+    repository = cache / "datasets--owner--name"
+    for name, content in files.items():
+        blob = repository / "blobs" / hashlib.sha256(content).hexdigest()
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        blob.write_bytes(content)
+        link = repository / "snapshots" / commit / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(blob)
+    (repository / "refs").mkdir(exist_ok=True)
+    (repository / "refs" / "main").write_text(commit)
+
+
+def test_a_folder_of_a_dataset(fetch: Fetch, raw: Path, cache: Path) -> None:
+    manifest = fetch("hf://datasets/owner/name/data")
+    assert [entry.path for entry in manifest.files] == ["images/0.jpg", "train.json"]
+    assert manifest.files[1].origin == f"hf://datasets/owner/name@{COMMIT}/data/train.json"
+    assert (raw / "images/0.jpg").read_bytes() == b"picture"
+    assert not (raw / "images/0.jpg").is_symlink()
+    shutil.rmtree(cache)
+    shutil.rmtree(raw)
+    assert fetch("hf://datasets/owner/name/data") == manifest  # it lies in the store
+
+
+def test_a_file_a_pattern_and_a_commit(fetch: Fetch, raw: Path, cache: Path) -> None:
+    manifest = fetch(f"hf://datasets/owner/name@{COMMIT}/data/train.json")
+    assert [entry.path for entry in manifest.files] == ["train.json"]
+    assert manifest.files[0].origin == f"hf://datasets/owner/name@{COMMIT}/data/train.json"
+    manifest = fetch("hf://datasets/owner/name?include=**/*.jpg")
+    assert [entry.path for entry in manifest.files] == ["data/images/0.jpg"]
+
+
+def test_a_branch_that_moved_to_other_content_is_refused(
+    fetch: Fetch, raw: Path, cache: Path, tmp_path: Path
+) -> None:
+    fetch("hf://datasets/owner/name/data")
+    shutil.rmtree(raw)
+    (kept,) = (tmp_path / "state" / "downloads").glob("*/files/train.json")
+    kept.unlink()
+    write_commit(cache, "f" * 40, {**FILES, "data/train.json": b"[2]"})
+    with pytest.raises(DataError, match=r"data/train\.json: changed upstream: its sha256 is"):
+        fetch("hf://datasets/owner/name/data")
+
+
+def test_what_is_not_there(fetch: Fetch, cache: Path) -> None:
+    with pytest.raises(UserError, match=r"the dataset has no nowhere; check the path and the rev"):
+        fetch("hf://datasets/owner/name/nowhere")
+    with pytest.raises(TransientError, match=r"datasets/owner/other: Cannot find an appropriate"):
+        fetch("hf://datasets/owner/other")
+
+
+def test_a_link_out_of_the_cache_is_refused(fetch: Fetch, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    snapshot = cache / "datasets--owner--name" / "snapshots" / COMMIT
+    (snapshot / "data" / "x.json").symlink_to(tmp_path / "secret")
+    with pytest.raises(UserError, match=r"x\.json is a link out of the folder"):
+        fetch("hf://datasets/owner/name/data")
