@@ -94,6 +94,21 @@ def run(
 
 
 @app.command(rich_help_panel="Run")
+def ablate(
+    seeds: Annotated[
+        list[int] | None, typer.Option("--seed", help="Instead of those of params.yaml.")
+    ] = None,
+    variants: Annotated[
+        list[str] | None, typer.Option("--variant", help="Of params.yaml; all if left out.")
+    ] = None,
+) -> None:
+    """Run the grid `ablation` of params.yaml as the deployment mmicl-ablation/paper."""
+    options = [f"--seed={seed}" for seed in seeds or []]
+    options += [f"--variant={name}" for name in variants or []]
+    hand_over("ablation", enter(checkout()), *options)
+
+
+@app.command(rich_help_panel="Run")
 def up() -> None:
     """Keep the Prefect server, a worker and the MLflow UI running on loopback until Ctrl-C."""
     hand_over("up", enter(checkout()))
@@ -163,11 +178,18 @@ def ingest(
     dataset: Annotated[str, typer.Argument(help="A reader: coco_caption, vqav2, vcr, …")],
     source: Annotated[str, typer.Option(help="world://…, a folder, or alias://NAME/FOLDER.")],
     out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
+    file: Annotated[
+        list[str] | None,
+        typer.Option("--file", help="role=path: a file named otherwise; see docs/datasets.md."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read one dataset outside the pipeline: counts per split, quarantined by reason."""
+    from mmicl.sources import READERS, find_reader, name_files
     from mmicl.stages.ingest import ingest_uri
 
+    if file:
+        READERS[dataset] = name_files(find_reader(dataset), split_pairs(file))
     print_object(ingest_uri(dataset, source, out, Paths.here()), as_json)
 
 
@@ -236,11 +258,29 @@ def track() -> None:
     )
 
 
-def hand_over(command: str, paths: Paths) -> None:
+def hand_over(command: str, paths: Paths, *options: str) -> None:
     """Go on as the Prefect side, which is not part of the installed package."""
     os.chdir(paths.root)
     environment = {**os.environ, "MMICL_STATE": str(paths.state)}
-    os.execve(sys.executable, [sys.executable, "-m", "flows.local", command], environment)  # noqa: S606
+    words = [sys.executable, "-m", "flows.local", command, *options]
+    os.execve(sys.executable, words, environment)  # noqa: S606
+
+
+def split_pairs(pairs: list[str]) -> dict[str, str]:
+    """`role=path` options as a mapping.
+
+    Raises:
+        UserError: One has no `=`, or a role is named twice.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        role, equals, path = pair.partition("=")
+        if not (role and equals and path) or role in found:
+            raise UserError(
+                f"not role=path: {pair!r}", where="--file", remedy="give each role once"
+            )
+        found[role] = path
+    return found
 
 
 def params_file(root: Path, profile: str | None) -> Path:

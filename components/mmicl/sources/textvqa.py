@@ -9,16 +9,9 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from mmicl.records import Example, Split
+from mmicl.sources.json_tables import read_list
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import (
-    Official,
-    ReadContext,
-    Record,
-    RecordError,
-    Text,
-    refuse_reserved,
-    write_plainly,
-)
+from mmicl.sources.reading import Official, ReadContext, Record, Text, refuse_reserved
 from mmicl.sources.vqa_form import Pair, describe, join_answers, match, most_common
 
 FILES: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
@@ -43,17 +36,12 @@ def find_questions(context: ReadContext) -> Iterator[Record]:
             pair = Pair(split, name, questions, (f"{name}_annotations_vqa_format.json",))
             yield from join_answers(context, [pair])
             continue
-        for number, entry in enumerate(
-            context.read_section(context.read_json(path), "data", path), start=1
-        ):
-            if not isinstance(entry, dict):
-                error = RecordError("malformed", "not a JSON object")
-                yield Record(split, f"record {number}", context.name(path), error)
-            elif split == "test" and "answers" not in entry:
+        for record in read_list(context, path, "data", split, "question_id"):
+            hidden = isinstance(record.value, dict) and "answers" not in record.value
+            if split == "test" and hidden:
                 context.unused["questions of test without public answers"] += 1
             else:
-                own = write_plainly(str(entry.get("question_id", f"record {number}")))
-                yield Record(split, own, context.name(path), entry)
+                yield record
 
 
 def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:

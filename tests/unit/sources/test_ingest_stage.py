@@ -74,7 +74,7 @@ def test_a_truncated_picture_below_and_above_the_threshold(paths: Paths) -> None
 
 
 def test_wrong_parameters_are_named(paths: Paths) -> None:
-    with pytest.raises(UserError, match="no reader named flickr; there are coco_caption"):
+    with pytest.raises(UserError, match="no reader named flickr; there are aokvqa"):
         run_stages(paths, configure("world://nlvr2?n=8&seed=1", reader="flickr"))
     with pytest.raises(ConfigError, match=r"datasets\.nlvr2\.resplit: the shares do not add"):
         run_stages(paths, configure("world://nlvr2?n=8&seed=1", resplit={"train": 0.5}))

@@ -1,0 +1,91 @@
+"""A-OKVQA: questions about COCO photos that need knowledge, four choices and ten direct answers.
+
+Official `aokvqa_v1p0_<split>.json`; the test answers are not public. The prompt lists the choices;
+the direct answers go on for the official direct-answer score.
+"""
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from mmicl.records import Example, Split
+from mmicl.sources.coco import group_name, photo_places
+from mmicl.sources.reader import Page, Reader
+from mmicl.sources.reading import (
+    Official,
+    ReadContext,
+    Record,
+    RecordError,
+    Text,
+    refuse_reserved,
+)
+
+FILES: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
+
+
+class Question(Official):
+    """An entry."""
+
+    question_id: str
+    image_id: int
+    question: Text
+    choices: list[Text] = Field(min_length=2)
+    correct_choice_idx: int
+    direct_answers: list[str] = Field(min_length=1)
+
+
+def find_questions(context: ReadContext) -> Iterator[Record]:
+    """Every question whose answer is public."""
+    for name, split in FILES.items():
+        path = context.find(f"aokvqa_v1p0_{name}.json")
+        if path is None:
+            continue
+        for record in context.read_records(path, split, "question_id"):
+            hidden = isinstance(record.value, dict) and "correct_choice_idx" not in record.value
+            if split == "test" and hidden:
+                context.unused["questions of test without public answers"] += 1
+            else:
+                yield record
+
+
+def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
+    """One question with its photo and four choices."""
+    question = Question.model_validate(record.value)
+    right, choices = question.correct_choice_idx, tuple(question.choices)
+    if not 0 <= right < len(choices):
+        raise RecordError("malformed", f"correct_choice_idx {right} of {len(choices)} choices")
+    refuse_reserved(question.direct_answers)
+    folders = ("val2017", "train2017") if record.split == "val" else ("train2017", "val2017")
+    image = context.image(
+        *(place for folder in folders for place in photo_places(folder, question.image_id))
+    )
+    yield context.example(
+        record.split, question.question_id, task="scienceqa", images=(image,),
+        question=question.question, choices=choices, answers=tuple(question.direct_answers),
+        answer_index=right, target=choices[right], group=group_name(question.image_id),
+        meta={"question_id": question.question_id, "image_id": question.image_id},
+    )  # fmt: skip
+
+
+AOKVQA = Reader(
+    name="aokvqa",
+    task="scienceqa",
+    files=("aokvqa_v1p0_{train,val,test}.json", "{train,val}2017/*.jpg (or images/)"),
+    licence="Apache-2.0; photos under their Flickr terms",
+    find=find_questions,
+    convert=convert_question,
+    page=Page(
+        title="A-OKVQA",
+        category="knowledge QA",
+        use="test",
+        url="https://github.com/allenai/aokvqa",
+        records="train 17,056, val 1,145, test 6,702 (its answers are not public)",
+        makes="a question about a photo and four choices; ten direct answers beside them",
+    ),
+    roles={
+        "train": "aokvqa_v1p0_train.json",
+        "val": "aokvqa_v1p0_val.json",
+        "train_images": "train2017/",
+        "val_images": "val2017/",
+    },
+)

@@ -1,0 +1,189 @@
+"""Web-scale pairs of picture and text, in the shards that img2dataset writes.
+
+CC3M, CC12M, SBU and LAION-400M are published as lists of addresses; img2dataset fetches them into
+`<shard>.tar` (`<key>.jpg`, `.txt`, `.json`) and `<shard>.parquet`, a row an address with `key`,
+`caption`, `status` and `sha256`. Addresses that gave no picture are counted, rows whose picture is
+not in the tar are rejected one by one. The digest is that of the fetched bytes: it must agree
+between the two files, and the meta says whether the stored bytes are those or re-encoded ones.
+"""
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmicl.images.decoding import MAX_BYTES
+from mmicl.records import Example
+from mmicl.sources.reader import Page, Reader
+from mmicl.sources.reading import (
+    Official,
+    ReadContext,
+    Record,
+    RecordError,
+    Text,
+)
+
+COLUMNS = ("key", "caption", "status", "sha256", "url")
+SUFFIXES = ("jpg", "png", "webp")
+DONE = "success"
+
+
+class Row(Official):
+    """A row of a shard's table that has a picture."""
+
+    key: str
+    caption: Text
+    sha256: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A member of a tar: where its bytes begin, and how many they are."""
+
+    offset: int
+    size: int
+
+
+def find_pairs(context: ReadContext) -> Iterator[Record]:
+    """Every fetched pair of every shard; a value is (row, the tar, its pieces)."""
+    for path in sorted(context.folder.rglob("*.tar")):
+        table = path.with_suffix(".parquet")
+        if not table.is_file():
+            error = RecordError("missing_table", f"no {table.name} beside the shard")
+            yield Record("train", path.stem, context.name(path), error)
+            continue
+        pieces = read_members(path)
+        try:
+            yield from _read_rows(context, path, table, pieces)
+        except (pa.ArrowException, OSError) as error:
+            broken = RecordError("malformed", f"{table.name} is no table of Parquet ({error})")
+            yield Record("train", path.stem, context.name(table), broken)
+
+
+def read_members(path: Path) -> dict[str, Piece]:
+    """The plain files of a tar by name; what follows its cut-off end is not there.
+
+    Links, devices and folders are passed over: nothing of a tar is ever unpacked.
+    """
+    pieces = {}
+    size = path.stat().st_size
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for member in archive:
+                if member.isreg() and member.offset_data + member.size <= size:
+                    pieces[member.name] = Piece(member.offset_data, member.size)
+    except (tarfile.TarError, EOFError):
+        pass  # each row without its picture is rejected by itself
+    return pieces
+
+
+def _read_rows(
+    context: ReadContext, path: Path, table: Path, pieces: dict[str, Piece]
+) -> Iterator[Record]:
+    with pq.ParquetFile(table) as file:
+        columns = [name for name in COLUMNS if name in file.schema_arrow.names]
+        for batch in file.iter_batches(columns=columns):
+            for row in batch.to_pylist():
+                if row.get("status") == DONE:
+                    own = f"{path.stem}-{row.get('key')}"
+                    yield Record("train", own, context.name(table), (row, path, pieces))
+                else:
+                    context.unused["addresses that gave no picture"] += 1
+
+
+def convert_pair(record: Record, context: ReadContext) -> Iterator[Example]:
+    """One picture with its text."""
+    value, path, pieces = record.value
+    row = Row.model_validate(value)
+    names = [f"{row.key}.{suffix}" for suffix in SUFFIXES]
+    name = next((name for name in names if name in pieces), None)
+    if name is None:
+        raise RecordError("missing_image", f"{path.name} has no {names[0]}")
+    if sidecar := pieces.get(f"{row.key}.json"):
+        _check_digest(_read_piece(path, sidecar), row)
+    data = _read_piece(path, pieces[name])
+    image = context.writer.add_bytes(data, f"{name} in {path.name}")
+    original = hashlib.sha256(data).hexdigest() == row.sha256
+    yield context.example(
+        record.split, record.id, task="caption", images=(image,), question="",
+        answers=(row.caption,), target=row.caption, group=f"web-{row.sha256[:16]}",
+        meta={"url": row.url, "sha256": row.sha256, "original_bytes": original},
+    )  # fmt: skip
+
+
+def _read_piece(path: Path, piece: Piece) -> bytes:
+    if piece.size > MAX_BYTES:
+        raise RecordError("too_many_bytes", f"{piece.size} bytes, more than {MAX_BYTES}")
+    with path.open("rb") as stream:
+        stream.seek(piece.offset)
+        return stream.read(piece.size)
+
+
+def _check_digest(data: bytes, row: Row) -> None:
+    """Hold the tar's own note of a picture against the table's.
+
+    Raises:
+        RecordError: They differ: the two files are not of one run.
+    """
+    try:
+        noted = json.loads(data)["sha256"]
+    except (ValueError, KeyError, TypeError):
+        raise RecordError("malformed_json", f"{row.key}.json has no sha256") from None
+    if noted != row.sha256:
+        raise RecordError("digest", f"{row.key}: table and tar give different digests")
+
+
+def _make(name: str, title: str, url: str, records: str, licence: str) -> Reader:
+    """A reader of one web-scale set; they differ in what the page says alone."""
+    return Reader(
+        name=name,
+        task="caption",
+        files=("<shard>.tar", "<shard>.parquet (img2dataset, --compute_hash sha256)"),
+        licence=licence,
+        find=find_pairs,
+        convert=convert_pair,
+        page=Page(
+            title=title,
+            category="image captioning",
+            use="stage I",
+            url=url,
+            records=records,
+            makes="a picture of the web and its text",
+        ),
+    )
+
+
+CC3M = _make(
+    "cc3m",
+    "Conceptual Captions (CC3M)",
+    "https://ai.google.com/research/ConceptualCaptions",
+    "3,318,333 addresses",
+    "addresses and texts free to use (Google); pictures under their sites' terms",
+)
+CC12M = _make(
+    "cc12m",
+    "Conceptual 12M",
+    "https://github.com/google-research-datasets/conceptual-12m",
+    "12,423,374 addresses",
+    "addresses and texts free to use (Google); pictures under their sites' terms",
+)
+SBU = _make(
+    "sbu",
+    "SBU Captions",
+    "https://www.cs.rice.edu/~vo9/sbucaptions",
+    "1,000,000 addresses",
+    "none declared; photos under their Flickr terms",
+)
+LAION400M = _make(
+    "laion400m",
+    "LAION-400M",
+    "https://laion.ai/blog/laion-400-open-dataset",
+    "413 million addresses",
+    "addresses and texts CC BY 4.0; pictures under their sites' terms",
+)

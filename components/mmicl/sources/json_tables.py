@@ -1,0 +1,43 @@
+"""Official JSON files that hold their records one level down, as records."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmicl.errors import DataError
+from mmicl.records import Split
+from mmicl.sources.reading import ReadContext, Record, RecordError, write_plainly
+
+NO_OBJECT = "not a JSON object"
+
+
+def read_list(
+    context: ReadContext, path: Path, section: str, split: Split, key: str
+) -> Iterator[Record]:
+    """The entries of one list of an object; an id is the field `key`, or the entry's place.
+
+    Raises:
+        DataError: The file is not JSON or has no such list.
+    """
+    entries = context.read_section(context.read_json(path), section, path)
+    for number, entry in enumerate(entries, start=1):
+        own = f"record {number}"
+        if isinstance(entry, dict):
+            yield Record(split, write_plainly(str(entry.get(key, own))), context.name(path), entry)
+        else:
+            yield Record(split, own, context.name(path), RecordError("malformed", NO_OBJECT))
+
+
+def read_object(context: ReadContext, path: Path, split: Split) -> Iterator[Record]:
+    """The entries of an object of objects; an id is the entry's key.
+
+    Raises:
+        DataError: The file is not JSON or no object.
+    """
+    value = context.read_json(path)
+    if not isinstance(value, dict):
+        where = f"{context.dataset}: {context.name(path)}"
+        raise DataError("is no object of records", where=where)
+    for key, entry in value.items():
+        error = RecordError("malformed", NO_OBJECT)
+        found = entry if isinstance(entry, dict) else error
+        yield Record(split, write_plainly(key), context.name(path), found)

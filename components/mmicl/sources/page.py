@@ -1,0 +1,74 @@
+"""docs/datasets.md, written from what the readers declare: `python -m mmicl.sources.page`.
+
+A contract test holds the committed page against what this writes.
+"""
+
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+
+from mmicl.files import write_text
+from mmicl.sources import READERS
+from mmicl.sources.reader import Reader
+
+PAGE = Path("docs") / "datasets.md"
+INTRODUCTION = """\
+# Datasets
+
+Written by `python -m mmicl.sources.page` from what the readers declare; do not edit it by hand.
+
+Each reader turns a dataset's *official* files into `Example` rows
+(`components/mmicl/records.py`); a record that it cannot use is quarantined with a reason and
+counted. Try one alone:
+
+```bash
+mmicl ingest vsr --source FOLDER --out /tmp/vsr --json
+mmicl ingest vsr --source FOLDER --out /tmp/vsr --file test=zeroshot/test.jsonl
+```
+
+`FOLDER` holds the files named below. Where yours are named otherwise, `--file role=path` says so,
+the path being within `FOLDER`; a dataset without roles finds its files by a pattern. Nothing is
+read outside of `FOLDER`. The numbers of records are the makers' own, for comparison with the
+counts in the manifest; *use* is what MMICL does with a dataset, which a profile need not follow.
+"""
+
+
+def write_page(readers: Iterable[Reader]) -> str:
+    """The page, in Markdown: a table of all datasets, then one section each, by category."""
+    ordered = sorted(readers, key=lambda reader: (reader.page.category, reader.name))
+    rows = [
+        f"| [{reader.name}](#{reader.name}) | {reader.page.title} | {reader.page.category} | "
+        f"{reader.page.use} | {reader.task} |"
+        for reader in ordered
+    ]
+    parts = [
+        INTRODUCTION,
+        "\n".join(
+            ["| reader | dataset | category | use | task |", "|---|---|---|---|---|", *rows, ""]
+        ),
+    ]
+    for category, group in groupby(ordered, key=lambda reader: reader.page.category):
+        parts.append(f"## {category[0].upper()}{category[1:]}\n")
+        parts += [write_section(reader) for reader in group]
+    return "\n".join(parts)
+
+
+def write_section(reader: Reader) -> str:
+    """What a person needs to bring a dataset: files, roles, licence, counts, and what is made."""
+    page = reader.page
+    lines = [
+        f"### {reader.name}\n",
+        f"{page.title}: {page.makes}.\n",
+        f"- official: <{page.url}>",
+        f"- licence: {reader.licence}",
+        f"- files: {', '.join(f'`{name}`' for name in reader.files)}",
+        f"- records: {page.records}",
+    ]
+    if reader.roles:
+        roles = ", ".join(f"`{role}` (`{name}`)" for role, name in reader.roles.items())
+        lines.append(f"- roles: {roles}")
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    write_text(PAGE, write_page(READERS.values()))

@@ -1,0 +1,33 @@
+"""docs/datasets.md says what the readers declare, and every reader declares it."""
+
+from pathlib import Path
+
+import pytest
+
+from mmicl.mic.queries import _EXPANDERS
+from mmicl.sources import READERS
+from mmicl.sources.page import PAGE, write_page
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_committed_page_is_what_the_readers_declare() -> None:
+    written = write_page(READERS.values())
+    assert (ROOT / PAGE).read_text(encoding="utf-8") == written, (
+        "run python -m mmicl.sources.page and commit docs/datasets.md"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+def test_a_reader_declares_what_the_page_needs(name: str) -> None:
+    reader = READERS[name]
+    page = reader.page
+    assert reader.name == name
+    assert reader.task in _EXPANDERS
+    assert reader.files
+    assert reader.licence
+    assert page.url.startswith("https://")
+    assert {use.strip() for use in page.use.split(",")} <= {"stage I", "train", "test"}
+    assert all((page.title, page.category, page.records, page.makes))
+    assert not page.makes.endswith(".")
+    assert len(set(reader.roles.values())) == len(reader.roles)
