@@ -1,5 +1,6 @@
 import functools
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from PIL import Image
 
 from mmicl.files import read_rows
 from mmicl.images.store import ImageStore
+from mmicl.mic.queries import expand
 from mmicl.records import Example, Rejected
-from mmicl.sources import EXAMPLES, READERS, REJECTED, ingest_dataset
+from mmicl.sources import EXAMPLES, READERS, REJECTED, ingest_dataset, name_files
 from mmicl.world import generate
 from mmicl.world.writers.msrvtt_qa import save_video
 
@@ -30,15 +32,28 @@ class Ingested:
     def of(self, split: str) -> list[Example]:
         return [row for row in self.examples if row.split == split]
 
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why each rejected record was, by its id."""
+        return {row.record: row.reason for row in self.rejected}
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """Each Example's target, by its id within the split."""
+        return {row.id.split("/", 2)[2]: row.target for row in self.examples}
+
 
 @pytest.fixture
 def ingest(tmp_path: Path) -> Callable[..., Ingested]:
-    """Ingest a folder by a reader's name and read back what was written."""
+    """Ingest a folder by a reader's name and read back what was written.
+
+    Every Example must be a question of its task, or no prompt could be made of it.
+    """
 
     def run(reader: str, folder: Path, limit: float = 0.0, **options: Any) -> Ingested:
         out = tmp_path / options.pop("out", "out")
         manifest = ingest_dataset(
-            READERS[reader],
+            name_files(READERS[reader], options.pop("files", {})),
             folder,
             out / "examples",
             out / "images",
@@ -47,9 +62,11 @@ def ingest(tmp_path: Path) -> Callable[..., Ingested]:
             resplit=options.pop("resplit", None),
             quarantine=tmp_path / "quarantine",
         )
+        examples = read_rows(out / "examples" / EXAMPLES, Example)
+        assert all(expand(example) for example in examples)
         return Ingested(
             manifest,
-            read_rows(out / "examples" / EXAMPLES, Example),
+            examples,
             read_rows(out / "examples" / REJECTED, Rejected),
             ImageStore([out / "images"]),
             out,
@@ -79,6 +96,23 @@ def world(rendered: Callable[[str, int], Path], tmp_path: Path) -> Callable[...,
         return Path(shutil.copytree(rendered(name, n), tmp_path / "official" / name))
 
     return copy
+
+
+@pytest.fixture
+def official(tmp_path: Path) -> Callable[..., Path]:
+    """Write official files: objects as JSON, lists under `.jsonl` as lines, texts as they are."""
+
+    def run(files: dict[str, Any], folder: str = "official") -> Path:
+        for name, value in files.items():
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(value, list) and path.suffix == ".jsonl":
+                value = "".join(json.dumps(line) + "\n" for line in value)
+            text = value if isinstance(value, str) else json.dumps(value)
+            path.write_text(text, encoding="utf-8")
+        return tmp_path / folder
+
+    return run
 
 
 @pytest.fixture
