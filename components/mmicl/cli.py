@@ -188,7 +188,7 @@ def ingest(
     from mmicl.sources import READERS, find_reader, name_files
     from mmicl.stages.ingest import ingest_uri
 
-    if file:
+    if file:  # of this process alone: one command reads one dataset
         READERS[dataset] = name_files(find_reader(dataset), split_pairs(file))
     print_object(ingest_uri(dataset, source, out, Paths.here()), as_json)
 

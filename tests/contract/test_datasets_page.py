@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmicl.mic.queries import _EXPANDERS
+from mmicl.mic.templates import TASKS
 from mmicl.sources import READERS
 from mmicl.sources.page import PAGE, write_page
 
@@ -23,7 +23,7 @@ def test_a_reader_declares_what_the_page_needs(name: str) -> None:
     reader = READERS[name]
     page = reader.page
     assert reader.name == name
-    assert reader.task in _EXPANDERS
+    assert reader.task in TASKS
     assert reader.files
     assert reader.licence
     assert page.url.startswith("https://")

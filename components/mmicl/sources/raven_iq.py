@@ -29,7 +29,7 @@ def find_puzzles(context: ReadContext) -> Iterator[Record]:
         return
     context.sources[LABELS] = hash_file(path)
     try:
-        labels = path.read_text(encoding="utf-8-sig").split("\n")
+        labels = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 ({error})", where=f"{context.dataset}: {LABELS}") from None
     folders = {
