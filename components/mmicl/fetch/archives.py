@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from mmicl.errors import DataError, ResourceError, UserError
+from mmicl.errors import DataError, UserError
 from mmicl.fetch.limits import Budget
 from mmicl.fetch.uri import ARCHIVES, check_name
 
@@ -70,9 +70,7 @@ def unpack(archive: Path, folder: Path, *, where: str, limits: Limits | None = N
         raise DataError(f"not a whole archive ({error})", where=where) from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise ResourceError(
-                "the disk is full", where=where, remedy="free space, run again"
-            ) from None
+            raise
         raise DataError(f"cannot be unpacked ({error})", where=where) from None
     return names
 

@@ -14,6 +14,7 @@ from mmicl.fetch.buckets import BucketPrefix
 from mmicl.fetch.downloads import Fetched, Store, adopt, check_pin, download, link_file
 from mmicl.fetch.folders import copy_files, list_files
 from mmicl.fetch.hub import fetch_snapshot
+from mmicl.fetch.limits import explain_full_disk
 from mmicl.fetch.manifest import (
     MANIFEST,
     FileEntry,
@@ -68,7 +69,7 @@ def fetch_dataset(
     parsed = parse_source(source)
     partial = state / hash_json([source, folder.name])[:16]
     partial.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(partial.with_suffix(".lock")):
+    with FileLock(partial.with_suffix(".lock")), explain_full_disk(source):
         if parsed.kind == "world":
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()

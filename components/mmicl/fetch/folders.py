@@ -4,7 +4,7 @@ import errno
 import shutil
 from pathlib import Path
 
-from mmicl.errors import DataError, ResourceError, UserError
+from mmicl.errors import DataError, UserError
 from mmicl.fetch.manifest import MANIFEST, read_manifest
 from mmicl.fetch.uri import Source
 
@@ -63,7 +63,6 @@ def copy_files(files: dict[str, Path], partial: Path) -> None:
             aside.chmod(0o644)
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                message = "the disk is full"
-                raise ResourceError(message, where=name, remedy="free space, run again") from None
+                raise
             raise DataError(f"cannot be copied ({error.strerror})", where=name) from None
         aside.replace(target)

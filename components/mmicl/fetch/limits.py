@@ -3,10 +3,13 @@
 They say what this machine allows, not what the data are, so they invalidate nothing.
 """
 
+import contextlib
+import errno
 import os
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmicl.errors import ResourceError, UserError
@@ -67,6 +70,22 @@ class Budget:
 
     def _over(self, where: object) -> dict[str, object]:
         return {"where": where, "remedy": f"raise {BYTES_VARIABLE} (now {self.bytes / 1e9:g})"}
+
+
+@contextlib.contextmanager
+def explain_full_disk(where: object) -> Iterator[None]:
+    """Say in one line that the disk is full, wherever that shows.
+
+    Raises:
+        ResourceError: It is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        message, remedy = "the disk is full", "free space, run again"
+        raise ResourceError(message, where=where, remedy=remedy) from None
 
 
 def is_trusted(host: str, port: int) -> bool:

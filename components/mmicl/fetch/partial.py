@@ -1,7 +1,6 @@
 """One remote file on its way: which parts of it are whole survives a kill."""
 
-import contextlib
-import errno
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -9,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from mmicl.errors import DataError, ResourceError, TransientError
+from mmicl.errors import DataError, TransientError
 from mmicl.fetch.limits import Budget
-from mmicl.files import hash_file, read_json, write_json
+from mmicl.files import hash_file
 
 PART = 32 << 20
 """Bytes that one request asks for: what a kill loses at most per connection."""
@@ -64,17 +63,22 @@ class Remote(Protocol):
 
 
 class PartialFile:
-    """Bytes lie in `NAME.part`, whole parts are listed in `NAME.part.json` beside it."""
+    """Bytes lie in `NAME.part`; `NAME.part.done` says of what, and which parts are whole.
+
+    That journal grows by a line a part, so that a kill leaves at most half a line.
+    """
 
     def __init__(self, target: Path, file: RemoteFile) -> None:
         self.file, self.target = file, target
         self._data = target.with_name(target.name + ".part")
-        self._journal = target.with_name(target.name + ".part.json")
+        self._journal = target.with_name(target.name + ".part.done")
         self._lock = threading.Lock()
         self.resumable = file.size is not None and file.version is not None
         target.parent.mkdir(parents=True, exist_ok=True)
+        self._mark = json.dumps([file.version, file.size, PART]) + "\n"
         self._done = self._read_journal() if self.resumable else set()
         if not self._done:
+            self._journal.write_text(self._mark, encoding="utf-8")
             self._data.unlink(missing_ok=True)
         self._data.touch()
 
@@ -90,7 +94,6 @@ class PartialFile:
 
         Raises:
             DataError: The file changed upstream, or has not the length that was announced.
-            ResourceError: The disk is full.
             TransientError: It did not come in `TRIES` tries.
             UserError: The budget is spent, or the server refuses.
         """
@@ -144,30 +147,25 @@ class PartialFile:
     def _write(self, stream: BinaryIO, block: bytes, position: int, end: int | None) -> None:
         if end is not None and position + len(block) > end:
             raise DataError("the server sends more than it announced", where=self.file.origin)
-        try:
-            stream.seek(position)
-            stream.write(block)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                where, remedy = self.file.origin, "free space, run again"
-                raise ResourceError("the disk is full", where=where, remedy=remedy) from None
-            raise
+        stream.seek(position)
+        stream.write(block)
 
     def _read_journal(self) -> set[int]:
-        with contextlib.suppress(DataError, KeyError, TypeError):
-            journal = read_json(self._journal)
-            mark = {"version": self.file.version, "size": self.file.size, "part": PART}
-            if journal["mark"] == mark and self._data.is_file():
-                return set(journal["done"])
-        return set()
+        """The parts that are whole, if they are of this version of the file."""
+        if not (self._journal.is_file() and self._data.is_file()):
+            return set()
+        mark, *lines = self._journal.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+        if mark != self._mark:
+            return set()
+        if lines and not lines[-1].endswith("\n"):  # half a number would become another one
+            self._journal.write_text("".join([mark, *lines[:-1]]), encoding="utf-8")
+            del lines[-1]
+        return {int(line) for line in lines}
 
     def _write_journal(self, number: int) -> None:
-        with self._lock:
-            self._done.add(number)
-            with self._data.open("rb") as stream:
-                os.fsync(stream.fileno())  # else a power cut could leave the word without the bytes
-            mark = {"version": self.file.version, "size": self.file.size, "part": PART}
-            write_json(self._journal, {"mark": mark, "done": sorted(self._done)})
+        with self._lock, self._data.open("rb") as data, self._journal.open("a") as journal:
+            os.fsync(data.fileno())  # else a power cut could leave the word without the bytes
+            journal.write(f"{number}\n")
 
 
 def _choose_pause(error: TransientError, tries: int) -> float:

@@ -1,5 +1,6 @@
 """Files from the web, against a real server on loopback."""
 
+import errno
 import hashlib
 import io
 import random
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from web_server import Behaviour
 
-from mmicl.errors import DataError, TransientError, UserError
+from mmicl.errors import DataError, ResourceError, TransientError, UserError
 from mmicl.fetch import Manifest, limits, partial, read_manifest
 from mmicl.fetch.web import find_addresses
 
@@ -275,6 +276,20 @@ def test_size_and_time_are_limited(fetch: Fetch, web: Web, monkeypatch: pytest.M
         fetch(f"{address}/coco.bin")
     monkeypatch.setenv(limits.HOURS_VARIABLE, "soon")
     with pytest.raises(UserError, match="MMICL_FETCH_MAX_HOURS is not a positive number: 'soon'"):
+        fetch(f"{address}/coco.bin")
+
+
+def test_a_disk_that_fills_up_is_no_bug(
+    fetch: Fetch, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, server = web
+    server.files["/coco.bin"] = CONTENT
+
+    def fill(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(partial.PartialFile, "_write", fill)
+    with pytest.raises(ResourceError, match=r"coco\.bin: the disk is full; free space, run again"):
         fetch(f"{address}/coco.bin")
 
 
