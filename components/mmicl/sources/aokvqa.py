@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mmicl.records import Example, Split
 from mmicl.sources.coco import group_name, photo_places
+from mmicl.sources.json_tables import keep_public
 from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import (
     Official,
@@ -38,14 +39,9 @@ def find_questions(context: ReadContext) -> Iterator[Record]:
     """Every question whose answer is public."""
     for name, split in FILES.items():
         path = context.find(f"aokvqa_v1p0_{name}.json")
-        if path is None:
-            continue
-        for record in context.read_records(path, split, "question_id"):
-            hidden = isinstance(record.value, dict) and "correct_choice_idx" not in record.value
-            if split == "test" and hidden:
-                context.unused["questions of test without public answers"] += 1
-            else:
-                yield record
+        if path:
+            records = context.read_records(path, split, "question_id")
+            yield from keep_public(context, records, "correct_choice_idx")
 
 
 def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:

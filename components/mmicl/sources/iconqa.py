@@ -106,8 +106,14 @@ def _make(
     return context.example(
         record.split, record.id, task="scienceqa", images=images, question=problem.question,
         choices=choices, answers=(target,), answer_index=problem.answer, target=target,
-        group=f"iconqa-{images[0][:16]}", meta={"id": record.id},
+        group=f"iconqa-{images[0][:16]}",
+        meta={"id": record.id, "image_names": name_images(len(images))},
     )  # fmt: skip
+
+
+def name_images(count: int) -> list[str]:
+    """Plain words for the drawing and the pictures to choose from, where images are left out."""
+    return ["the drawing", *(f"picture {place}" for place in range(count - 1))]
 
 
 LICENCE = "CC BY-NC-SA 4.0"

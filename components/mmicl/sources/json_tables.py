@@ -1,6 +1,6 @@
-"""Official JSON files that hold their records one level down, as records."""
+"""Official JSON files that hold their records one level down; records without public answers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mmicl.errors import DataError
@@ -41,3 +41,18 @@ def read_object(context: ReadContext, path: Path, split: Split) -> Iterator[Reco
         error = RecordError("malformed", NO_OBJECT)
         found = entry if isinstance(entry, dict) else error
         yield Record(split, write_plainly(key), context.name(path), found)
+
+
+def keep_public(
+    context: ReadContext, records: Iterable[Record], field: str, what: str = "questions"
+) -> Iterator[Record]:
+    """Count records of a test split that lack `field`: their answers were never published.
+
+    In another split the lack is a fault, which the reader rejects.
+    """
+    for record in records:
+        value = record.value
+        if record.split == "test" and isinstance(value, dict) and field not in value:
+            context.unused[f"{what} of test without public answers"] += 1
+        else:
+            yield record

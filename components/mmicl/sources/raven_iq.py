@@ -60,11 +60,13 @@ def convert_puzzle(record: Record, context: ReadContext) -> Iterator[Example]:
     if len(label) != 1 or not 0 <= right < CANDIDATES:
         raise RecordError("malformed", f"label {label!r}")
     images = tuple(context.image(context.name(path)) for path in (*given, *candidates))
+    names = [f"panel {place}" for place in range(len(given))]
+    names += [f"candidate {place}" for place in range(CANDIDATES)]
     choices = tuple(f"<image:{len(given) + place}>" for place in range(CANDIDATES))
     yield context.example(
         record.split, record.id, task="scienceqa", images=images, question=QUESTION,
         choices=choices, answers=(choices[right],), answer_index=right, target=choices[right],
-        group=f"raven-iq-{record.id}", meta={"given": len(given)},
+        group=f"raven-iq-{record.id}", meta={"given": len(given), "image_names": names},
     )  # fmt: skip
 
 

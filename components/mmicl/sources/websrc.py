@@ -12,6 +12,7 @@ from typing import Any
 
 from mmicl.errors import DataError
 from mmicl.records import Example, Split
+from mmicl.sources.json_tables import keep_public
 from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text
 from mmicl.sources.tables import read_table
@@ -38,11 +39,7 @@ def find_questions(context: ReadContext) -> Iterator[Record]:
     for table in sorted(context.folder.glob("*/*/dataset.csv")):
         place = PurePosixPath(context.name(table))
         split = _split(named, place.parts[0][:2] + place.parts[1], context)
-        for record in read_table(context, table, split, "id", COLUMNS):
-            if isinstance(record.value, dict) and "answer" not in record.value:
-                context.unused["questions of test without public answers"] += 1
-            else:
-                yield record
+        yield from keep_public(context, read_table(context, table, split, "id", COLUMNS), "answer")
 
 
 def _split(named: Any, website: str, context: ReadContext) -> Split:

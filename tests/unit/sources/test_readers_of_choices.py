@@ -104,7 +104,7 @@ def test_hateful_memes(official, ingest, paint) -> None:
         "3": "empty_text", "4": "malformed", "5": "path_outside",
         "hateful_memes/val/1": "duplicate_id",
     }  # fmt: skip
-    assert result.manifest["unused"] == {"memes of test without public labels": 1}
+    assert result.manifest["unused"] == {"memes of test without public answers": 1}
 
 
 def test_bongard_hoi_makes_two_questions_of_a_problem(official, ingest, paint) -> None:

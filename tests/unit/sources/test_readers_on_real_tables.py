@@ -156,3 +156,17 @@ def test_mini_imagenet(shared_data: Path, tmp_path: Path, ingest, paint) -> None
     (folder / "LOC_synset_mapping.txt").write_text("n00000001 nothing\n")
     with pytest.raises(DataError, match="unknown_class"):
         ingest("mini_imagenet", folder)
+
+
+def test_websrc_test_rows_have_no_answers(official, ingest, paint) -> None:
+    rows = "question,id\nWhat is it?,bo010000100000\n"
+    folder = official(
+        {
+            "book/01/dataset.csv": rows,
+            "auto/02/dataset.csv": rows.replace("bo01", "au02"),
+            "dataset_split.json": {"dev": [], "test": ["bo01"]},
+        }
+    )
+    paint(folder, "book/01/processed_data/0100001.png", "auto/02/processed_data/0200001.png")
+    with pytest.raises(DataError, match=r"1 of 1 records .*malformed.*answer"):
+        ingest("websrc", folder, limit=0.5)
