@@ -14,9 +14,9 @@ from functools import lru_cache
 
 from mmicl.errors import UserError
 
-NEEDED = {
-    "wordnet": "corpora/wordnet.zip",
-    "averaged_perceptron_tagger_eng": "taggers/averaged_perceptron_tagger_eng",
+_NEEDED = {
+    "wordnet": ("corpora/wordnet", "corpora/wordnet.zip"),
+    "averaged_perceptron_tagger_eng": ("taggers/averaged_perceptron_tagger_eng",),
 }
 TYPES = ("CW", "CH", "TN", "TC", "DB", "DC", "DL", "DO")
 _NAMES = {"TN": "TPN"}
@@ -53,22 +53,22 @@ def load_words() -> None:
     Raises:
         UserError: NLTK lacks them; says how to get them.
     """
-    import nltk
-
-    missing = []
-    for name, path in NEEDED.items():
-        try:
-            nltk.data.find(path.removesuffix(".zip"))
-        except LookupError:
-            try:
-                nltk.data.find(path)
-            except LookupError:
-                missing.append(name)
+    missing = [name for name, paths in _NEEDED.items() if not any(map(_is_there, paths))]
     if missing:
         raise UserError(
             f"WUPS needs NLTK's {' and '.join(missing)}",
             remedy=f"python -m nltk.downloader {' '.join(missing)}",
         )
+
+
+def _is_there(path: str) -> bool:
+    import nltk
+
+    try:
+        nltk.data.find(path)
+    except LookupError:
+        return False
+    return True
 
 
 def score_answer(prediction: str, question: Question) -> float:

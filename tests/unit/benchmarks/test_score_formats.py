@@ -1,0 +1,358 @@
+"""`mmicl score` reads each benchmark's official files, and refuses what does not fit them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mmicl.benchmarks.score import score_files
+from mmicl.errors import DataError, UserError
+
+RANKS = list(range(1, 101))
+RELEVANCE = [1.0] + [0.0] * 99
+
+
+def write(path: Path, value: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(value if isinstance(value, str) else json.dumps(value))
+    return path
+
+
+def lines(*values: Any) -> str:
+    return "\n".join(json.dumps(value) for value in values)
+
+
+Files = tuple[Path, Path]
+Make = Callable[..., Files]
+
+
+def aokvqa(folder: Path, answers: Any = None) -> Files:
+    questions = [
+        {
+            "question_id": key, "choices": ["bus", "cab"], "correct_choice_idx": 1,
+            "direct_answers": ["cab"] * 3 + ["taxi"] * 7, "difficult_direct_answer": False,
+        }
+        for key in ("q", "r")
+    ]  # fmt: skip
+    good = {key: {"multiple_choice": "cab", "direct_answer": "cab"} for key in ("q", "r")}
+    references = write(folder / "aokvqa_v1p0_val.json", questions)
+    return write(folder / "predictions_val.json", good if answers is None else answers), references
+
+
+def stvqa(folder: Path, answers: Any = None) -> Files:
+    data = [{"question_id": key, "answers": ["stop"]} for key in (1, 2)]
+    good = [{"question_id": 1, "answer": "stop"}, {"question_id": 2, "answer": "stpo"}]
+    references = write(folder / "train_task_3.json", {"data": data})
+    return write(folder / "results.json", good if answers is None else answers), references
+
+
+def gqa(folder: Path, answers: Any = None) -> Files:
+    types = {"structural": "query", "semantic": "attr", "detailed": "x"}
+    questions = {
+        key: {
+            "question": "what", "answer": "red", "isBalanced": key == "1", "types": types,
+            "semantic": [], "groups": {"global": None}, "entailed": ["2"],
+        }
+        for key in ("1", "2")
+    }  # fmt: skip
+    good = [{"questionId": "1", "prediction": "red"}, {"questionId": "2", "prediction": "blue"}]
+    write(folder / "gqa" / "val_all_questions.json", questions)
+    write(folder / "gqa" / "val_choices.json", {"1": {"valid": ["red"], "plausible": []}})
+    return write(folder / "predictions.json", good if answers is None else answers), folder / "gqa"
+
+
+def video_qa(folder: Path, answers: Any = None) -> Files:
+    rows = [{"id": key, "question": "what is it", "answer": "dog"} for key in (1, 2)]
+    good = [{"id": 1, "answer": "dog"}, {"id": 2, "answer": "cat"}]
+    references = write(folder / "test_qa.json", rows)
+    return write(folder / "prediction.json", good if answers is None else answers), references
+
+
+def ivqa(folder: Path, answers: Any = None) -> Files:
+    table = "video_id,question,answer1,answer2,answer3,answer4,answer5\n"
+    references = write(folder / "test.csv", table + "v,what,pan,pan,pot,lid,lid\n" * 2)
+    good = {"0": "pan", "1": "pot"}
+    return write(folder / "answers.json", good if answers is None else answers), references
+
+
+def visdial(folder: Path, answers: Any = None) -> Files:
+    turns = [{"gt_index": 0}, {"gt_index": 9}]
+    dialogs = {"data": {"dialogs": [{"image_id": 7, "dialog": turns}]}}
+    dense = [{"image_id": 7, "round_id": 2, "gt_relevance": RELEVANCE}]
+    write(folder / "visdial" / "visdial_1.0_val.json", dialogs)
+    write(folder / "visdial" / "visdial_1.0_val_dense_annotations.json", dense)
+    good = [{"image_id": 7, "round_id": number, "ranks": RANKS} for number in (1, 2)]
+    ranks = write(folder / "ranks.json", good if answers is None else answers)
+    return ranks, folder / "visdial"
+
+
+def vsr(folder: Path, answers: Any = None) -> Files:
+    statements = lines(*({"label": label, "relation": "under"} for label in (0, 1)))
+    references = write(folder / "test.jsonl", statements)
+    return write(folder / "preds.txt", "0\n0\n" if answers is None else answers), references
+
+
+def hateful_memes(folder: Path, answers: Any = None) -> Files:
+    memes = lines({"id": 1, "label": 0}, {"id": "02", "label": 1})
+    references = write(folder / "dev_seen.jsonl", memes)
+    good = "id,proba,label\n1,0.2,0\n2,0.1,1\n"
+    return write(folder / "submission.csv", good if answers is None else answers), references
+
+
+def bongard_hoi(folder: Path, answers: Any = None) -> Files:
+    references = write(folder / "bongard_hoi_test_seen_cat_seen_act.json", [[[], [], "a++b"]] * 2)
+    return write(folder / "p.json", [[0, 1], [1, 1]] if answers is None else answers), references
+
+
+def iconqa(folder: Path, answers: Any = None) -> Files:
+    data = folder / "iconqa_data"
+    problems = {
+        key: {"ques_type": "choose_txt", "question": "how many", "answer": 1} for key in ("5", "6")
+    }
+    write(data / "problems.json", problems)
+    write(data / "pid2skills.json", {"5": ["counting"], "6": ["scene"]})
+    splits = {f"{task}_test": [] for task in ("choose_img", "fill_in_blank")}
+    write(data / "pid_splits.json", {**splits, "choose_txt_test": ["5", "6"]})
+    good = {"results": {"5": 1, "6": 0}}
+    return write(folder / "exp.json", good if answers is None else answers), data
+
+
+def raven_iq(folder: Path, answers: Any = None) -> Files:
+    references = write(folder / "t.jsonl", lines(*({"id": key, "target": 2} for key in "ab")))
+    good = lines(*({"id": key, "scores": [0, 0, 1, 0, 0, 0]} for key in "ab"))
+    return write(folder / "s.jsonl", good if answers is None else answers), references
+
+
+def mmbench(folder: Path, answers: Any = None) -> Files:
+    rows = [(1, "x", "y", "A"), (1_000_001, "y", "x", "B"), (2, "x", "y", "B")]
+    table = pd.DataFrame(rows, columns=["index", "A", "B", "answer"])
+    table = table.assign(category="ocr", split="dev", image="abcd" * 9, **{"l2-category": "social"})
+    references = folder / "mmbench_dev_en.tsv"
+    table.to_csv(references, sep="\t", index=False)
+    good = pd.DataFrame({"index": [1, 1_000_001, 2], "prediction": ["A", "(B)", "A"]})
+    path = folder / "submission.xlsx"
+    (good if answers is None else pd.DataFrame(answers)).to_excel(path, index=False)
+    return path, references
+
+
+def websrc(folder: Path, answers: Any = None) -> Files:
+    site = folder / "data" / "book" / "01"
+    page = '<html tid="0"><body tid="1"><p tid="2">red</p><b tid="3">x</b></body></html>'
+    write(site / "processed_data" / "0100001.html", page)
+    table = "question,id,element_id,answer_start,answer\n"
+    rows = [f"what,bo010000100000,2,0,{'red'}", "is it,bo010000100001,-1,1,yes"]
+    write(site / "dataset.csv", table + "\n".join(rows))
+    good = {"bo010000100000": "Red.", "bo010000100001": "no"}
+    tags = {"bo010000100000": [3], "bo010000100001": [5]}
+    write(folder / "out" / "tag_predictions_.json", tags)
+    write(folder / "out" / "predictions_.json", good if answers is None else answers)
+    return folder / "out", folder / "data"
+
+
+def flickr30k(folder: Path, answers: Any = None) -> Files:
+    images = [
+        {"filename": f"{name}.jpg", "split": split, "sentences": [{"raw": "a red cat on a mat"}]}
+        for name, split in (("11", "test"), ("12", "test"), ("13", "train"))
+    ]
+    references = write(folder / "dataset_flickr30k.json", {"images": images})
+    rows = [{"image_id": key, "caption": "a red cat on a mat"} for key in (11, "12.jpg")]
+    return write(folder / "captions.json", rows if answers is None else answers), references
+
+
+def nocaps(folder: Path, answers: Any = None) -> Files:
+    texts = ["a red cat on a mat", "two dogs run in the snow"]
+    data = {
+        "images": [{"id": 0, "domain": "in-domain"}, {"id": 1, "domain": "out-domain"}],
+        "annotations": [{"image_id": key, "caption": text} for key, text in enumerate(texts)],
+    }
+    references = write(folder / "nocaps_val_4500_captions.json", data)
+    rows = [{"image_id": key, "caption": text} for key, text in enumerate(texts)]
+    return write(folder / "captions.json", rows if answers is None else answers), references
+
+
+def nextqa_open(folder: Path, answers: Any = None) -> Files:
+    references = write(folder / "val.csv", "video,question,answer,qid,type\n4,what,a dog,6,DO\n")
+    return write(
+        folder / "res.json", {"4": {"6": "cat"}} if answers is None else answers
+    ), references
+
+
+GOOD: dict[str, tuple[Make, dict[str, float]]] = {
+    "aokvqa": (aokvqa, {"MC": 100.0, "DA": 100.0}),
+    "stvqa": (stvqa, {"ANLS": 0.75}),
+    "gqa": (gqa, {"accuracy": 100.0, "consistency": 0.0, "validity": 100.0, "plausibility": 0.0}),
+    "msvd_qa": (video_qa, {"acc": 0.5, "what": 0.5}),
+    "msrvtt_qa": (video_qa, {"acc": 0.5, "what": 0.5}),
+    "ivqa": (ivqa, {"acc": 0.75}),
+    "visdial": (visdial, {"r@1": 0.5, "mean": 5.5, "mrr": 0.55, "ndcg": 1.0}),
+    "vsr": (vsr, {"accuracy": 0.5}),
+    "hateful_memes": (hateful_memes, {"accuracy": 1.0, "roc_auc": 0.0, "TP": 1, "TN": 1}),
+    "bongard_hoi": (bongard_hoi, {"seen_cat_seen_act": 0.75}),
+    "iconqa": (iconqa, {"TotalAcc": 50.0, "counting": 100.0, "scene": 0.0}),
+    "raven_iq": (raven_iq, {"accuracy": 1.0}),
+    "mmbench": (mmbench, {"Overall": 0.5, "ocr": 0.5, "social": 0.5}),
+    "websrc": (websrc, {"exact": 50.0, "f1": 50.0, "pos": 50.0, "bo01_exact": 50.0, "total": 2}),
+    "flickr30k": (flickr30k, {"Bleu_4": pytest.approx(1.0), "ROUGE_L": 1.0}),
+}
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_official_files_are_read(name: str, tmp_path: Path) -> None:
+    make, wanted = GOOD[name]
+    scored = score_files(name, *make(tmp_path))
+    assert {key: scored["metrics"][key] for key in wanted} == wanted
+    json.dumps(scored)
+
+
+BAD: list[tuple[str, Make, Any, str]] = [
+    ("aokvqa", aokvqa, {"x": {"direct_answer": "cab"}}, "1 unknown questions, the first is x"),
+    ("aokvqa", aokvqa, {"q": "cab"}, "bare answers do not say for which setting"),
+    ("aokvqa", aokvqa, {"q": {"direct_answer": 3}}, "direct_answer is 3, not str"),
+    ("stvqa", stvqa, [{"question_id": 1, "answer": "x"}], "1 of 2 have no prediction"),
+    ("stvqa", stvqa, [{"question_id": 1, "answer": "x"}] * 2, "1 stands twice"),
+    ("stvqa", stvqa, [{"question_id": 1, "answer": None}], "answer is null, not str"),
+    ("gqa", gqa, [{"questionId": "2", "prediction": "x"}], "1 of 1 have no prediction"),
+    ("gqa", gqa, [{"questionId": 1, "prediction": "x"}], "questionId is 1, not str"),
+    ("msvd_qa", video_qa, [{"id": 1, "answer": "x"}, {"id": 9, "answer": "x"}], "first is 2"),
+    ("ivqa", ivqa, {"0": "pan", "1": "pot", "2": "x"}, "the first is 2"),
+    ("ivqa", ivqa, {"0": "pan", "1": ["pot"]}, "answer is .*, not str"),
+    ("visdial", visdial, [{"image_id": 7, "round_id": 1, "ranks": RANKS}], "first is \\(7, 2\\)"),
+    ("visdial", visdial, [{"image_id": 7, "round_id": 1, "ranks": [1] * 100}], "each of 1, 2, … o"),
+    ("visdial", visdial, [{"image_id": 7, "round_id": 1, "ranks": [1, 2]}], "2 ranks, not 100"),
+    ("vsr", vsr, "0\n", "1 predictions for 2 statements"),
+    ("vsr", vsr, "0\nTrue\n", "line 2: 'True' is neither 0 nor 1"),
+    ("hateful_memes", hateful_memes, "id,proba,label\n1,2.5,0\n", "proba is 2.5, not within"),
+    ("hateful_memes", hateful_memes, "id,proba,label\n1,0.5,\n", "label is '', neither 0 nor 1"),
+    ("hateful_memes", hateful_memes, "id,proba,label\n1,0.5,0\n", "1 of 2 have no prediction"),
+    ("bongard_hoi", bongard_hoi, [[0, 1]], "1 pairs for 2 problems"),
+    ("bongard_hoi", bongard_hoi, [[0, 1], [0, 2]], "entry 2: .* is not a pair of 0 or 1"),
+    ("iconqa", iconqa, {"results": {"5": 1}}, "1 of 2 have no prediction, the first is 6"),
+    ("iconqa", iconqa, {"results": {"5": 1, "6": 1, "7": 1}}, "the first is 7"),
+    ("raven_iq", raven_iq, lines({"id": "a", "scores": [1, 0]}), "2 scores, not 6"),
+    ("mmbench", mmbench, {"index": [1, 2], "prediction": ["A", "A"]}, "1 of 3 have no prediction"),
+    ("mmbench", mmbench, {"index": [1, 1], "prediction": ["A", "A"]}, "1 stands twice"),
+    ("mmbench", mmbench, {"index": ["x"], "prediction": ["A"]}, "index 'x' is no number"),
+    ("mmbench", mmbench, {"index": [1]}, "no column prediction"),
+    ("websrc", websrc, {"bo010000100000": "Red."}, "1 of 2 have no prediction"),
+    (
+        "flickr30k",
+        flickr30k,
+        [{"image_id": 13, "caption": "x"}],
+        "without references, the first 13",
+    ),
+    ("nocaps", nocaps, [{"image_id": 0, "caption": "x"}], "1 of 2 have no prediction"),
+    (
+        "nextqa_open",
+        nextqa_open,
+        {"4": {"7": "cat"}},
+        "1 of 1 have no prediction, the first is 4_6",
+    ),
+    ("nextqa_open", nextqa_open, {"4": "cat"}, "is not an object of answers by qid"),
+]
+
+
+@pytest.mark.parametrize(("name", "make", "answers", "message"), BAD)
+def test_what_does_not_fit_is_refused(
+    name: str, make: Make, answers: Any, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises((DataError, UserError), match=message):
+        score_files(name, *make(tmp_path, answers))
+
+
+def test_nocaps_scores_each_domain_on_its_own(tmp_path: Path) -> None:
+    scored = score_files("nocaps", *nocaps(tmp_path))
+    assert scored["n"] == 2
+    assert scored["metrics"]["B4"] == {
+        part: pytest.approx(1.0) for part in ("in-domain", "out-domain", "entire")
+    }
+    # A single image's words are in all images, so that they weigh nothing.
+    assert scored["metrics"]["CIDEr"]["in-domain"] == 0
+    assert scored["metrics"]["CIDEr"]["entire"] > 5
+
+
+def test_aokvqa_counts_what_it_takes_as_wrong(tmp_path: Path) -> None:
+    answers = {"q": {"multiple_choice": "train"}}
+    scored = score_files("aokvqa", *aokvqa(tmp_path, answers))
+    assert scored["metrics"] == {"MC": 0.0}
+    assert scored["warnings"] == [
+        "MC: 1 of 2 have no prediction, wrong", "MC: 1 predictions are none of the choices, wrong"
+    ]  # fmt: skip
+
+
+def test_aokvqa_takes_a_file_a_setting(tmp_path: Path) -> None:
+    _, references = aokvqa(tmp_path)
+    folder = tmp_path / "out"
+    write(folder / "predictions_val-mc.json", {"q": "cab", "r": "bus"})
+    write(folder / "predictions_val-da.json", {"q": "taxi", "r": "x"})
+    assert score_files("aokvqa", folder, references)["metrics"] == {"MC": 50.0, "DA": 50.0}
+
+
+def test_gqa_says_what_it_cannot_compute(tmp_path: Path) -> None:
+    predictions, folder = gqa(tmp_path, [{"questionId": "1", "prediction": "red"}])
+    scored = score_files("gqa", predictions, folder / "val_all_questions.json")
+    assert set(scored["metrics"]["not_computed"]) == {
+        "grounding", "consistency", "validity, plausibility"
+    }  # fmt: skip
+    assert "consistency" not in scored["metrics"]
+
+
+def test_websrc_without_tags_has_no_path_overlap(tmp_path: Path) -> None:
+    folder, data = websrc(tmp_path)
+    scored = score_files("websrc", folder / "predictions_.json", data)
+    assert "pos" not in scored["metrics"]
+    assert "tag_predictions" in scored["metrics"]["not_computed"]["pos"]
+
+
+def test_websrc_reads_the_baselines_own_file(tmp_path: Path) -> None:
+    folder, data = websrc(tmp_path)
+    answers = [{"text": "red", "element_id": 2, "answer_start": 0}]
+    questions = [
+        {"id": "bo010000100000", "answers": answers},
+        {"id": "bo010000100001", "answers": []},
+    ]
+    websites = [{"page_id": "0100001", "qas": questions}]
+    whole = {"data": [{"domain": "book", "websites": websites}]}
+    write(data / "websrc1.0_dev_.json", whole)
+    scored = score_files("websrc", folder, data)["metrics"]
+    assert (scored["HasAns_exact"], scored["NoAns_exact"]) == (100.0, 0.0)
+
+
+def test_mmbench_counts_answers_that_name_no_choice(tmp_path: Path) -> None:
+    answers = {"index": [1, 1_000_001, 2], "prediction": ["A", "B", "neither"]}
+    scored = score_files("mmbench", *mmbench(tmp_path, answers))
+    assert scored["warnings"][0].startswith("1 of 3 answers name no choice")
+
+
+def test_bongard_hoi_folder_without_a_split_has_no_average(tmp_path: Path) -> None:
+    for place in ("seen_cat_seen_act", "seen_cat_unseen_act"):
+        write(tmp_path / "r" / f"bongard_hoi_test_{place}.json", [[[], [], "a++b"]])
+    write(tmp_path / "p" / "bongard_hoi_test_seen_cat_seen_act.json", [[0, 1]])
+    scored = score_files("bongard_hoi", tmp_path / "p", tmp_path / "r")
+    assert scored["metrics"] == {"seen_cat_seen_act": 1.0}
+    assert "no bongard_hoi_test_seen_cat_unseen_act.json" in scored["warnings"][0]
+
+
+def test_iconqa_says_which_sub_tasks_are_missing(tmp_path: Path) -> None:
+    scored = score_files("iconqa", *iconqa(tmp_path))
+    assert scored["warnings"] == [
+        "no answers for choose_img, fill_in_blank: TotalAcc is without them"
+    ]
+
+
+def test_flickr30k_reads_the_original_captions(tmp_path: Path) -> None:
+    predictions, _ = flickr30k(tmp_path)
+    tokens = "11.jpg#0\tA red cat on a mat .\n12.jpg#0\tA red cat on a mat .\n"
+    references = write(tmp_path / "results_20130124.token", tokens)
+    scored = score_files("flickr30k", predictions, references)
+    assert scored["metrics"]["ROUGE_L"] == 1.0
+
+
+def test_nextqa_open_needs_wordnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nltk
+
+    monkeypatch.setattr(nltk.data, "path", [])
+    with pytest.raises(UserError, match="WUPS needs NLTK's"):
+        score_files("nextqa_open", *nextqa_open(tmp_path))
