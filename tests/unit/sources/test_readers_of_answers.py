@@ -96,7 +96,7 @@ def test_textvqa_official_file(official, ingest, paint) -> None:
 
 def test_vizwiz_official_array(official, ingest, paint) -> None:
     good = {
-        "image": "VizWiz_train_00000001.jpg", "question": "Was ist das? Danke schön.",
+        "image": "VizWiz_train_00000001.jpg", "question": "Welche Suppe? Danke schön.",
         "answers": ten("soup", "unanswerable"), "answer_type": "unanswerable", "answerable": 0,
     }  # fmt: skip
     hidden = {"image": "VizWiz_test_00000000.jpg", "question": "What?"}
