@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import ValidationError
 
@@ -25,6 +25,8 @@ from mmicl.sources.reading import (
     write_plainly,
 )
 
+KARPATHY = "dataset_coco.json"
+
 
 class Picture(Official):
     """An entry of `images`."""
@@ -38,6 +40,13 @@ class Annotation(Official):
 
     id: int
     image_id: int
+
+
+class KarpathyPhoto(Official):
+    """An entry of Karpathy's split."""
+
+    cocoid: int
+    split: Literal["train", "restval", "val", "test"]
 
 
 class Category(Official):
@@ -78,6 +87,31 @@ def photo_places(folder: str, image_id: int) -> list[str]:
     return [*places, f"images/{official}.jpg", f"images/{number}.jpg"]
 
 
+def read_karpathy(context: ReadContext) -> dict[int, Split]:
+    """Karpathy's split of COCO 2014 by photo, where `dataset_coco.json` is there; else empty.
+
+    Captioning papers, and BLIP-2 and MMICL for VQA v2, test on its 5,000 test photos, which are
+    of val2014; `restval`, the rest of val2014, is trained on.
+
+    Raises:
+        DataError: The file is not of that form.
+    """
+    path = context.find(KARPATHY, f"karpathy/{KARPATHY}")
+    if path is None:
+        return {}
+    splits: dict[int, Split] = {}
+    for number, entry in enumerate(
+        context.read_section(context.read_json(path), "images", path), start=1
+    ):
+        try:
+            photo = KarpathyPhoto.model_validate(entry)
+        except ValidationError as error:
+            where = f"{context.dataset}: {context.name(path)}"
+            raise DataError(f"photo {number}: {explain_invalid(error)}", where=where) from None
+        splits[photo.cocoid] = "train" if photo.split == "restval" else photo.split
+    return splits
+
+
 def official_split(stem: str) -> Split:
     """The split that a COCO file name ends in (`captions_val2017`); train where it names none."""
     match = re.search(r"_(train|val|test)\d*$", stem)
@@ -111,8 +145,7 @@ def join_annotations(
         Records whose value is (Picture, its annotations, AnnotationFile), and one for each picture
         or annotation that is malformed, or annotation that stands alone.
     """
-    paths = [*context.folder.glob(pattern), *context.folder.glob(f"annotations/{pattern}")]
-    for path in sorted(paths):
+    for path in context.files(pattern, f"annotations/{pattern}"):
         split, file, value = official_split(path.stem), context.name(path), context.read_json(path)
         table = AnnotationFile(path.stem, _read_categories(context, value, path))
         annotations: dict[int, list[Annotation]] = defaultdict(list)

@@ -23,7 +23,7 @@ class Made(Official):
 
 def find_pictures(context: ReadContext) -> Iterator[Record]:
     """Every picture of every part."""
-    for path in sorted(context.folder.rglob("part-*/part-*.json")):
+    for path in context.files("**/part-*/part-*.json"):
         yield from read_object(context, path, "train")
 
 

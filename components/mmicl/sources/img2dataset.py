@@ -52,7 +52,7 @@ class Piece:
 
 def find_pairs(context: ReadContext) -> Iterator[Record]:
     """Every fetched pair of every shard; a value is (row, the tar, its pieces)."""
-    for path in sorted(context.folder.rglob("*.tar")):
+    for path in context.files("**/*.tar"):
         table = path.with_suffix(".parquet")
         if not table.is_file():
             error = RecordError("missing_table", f"no {table.name} beside the shard")

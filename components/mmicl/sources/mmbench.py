@@ -38,7 +38,7 @@ class Question(Official):
 
 def find_questions(context: ReadContext) -> Iterator[Record]:
     """Every row whose answer is public; a value is (row, pictures by index)."""
-    for path in sorted(context.folder.glob("*.tsv")):
+    for path in context.files("*.tsv"):
         match = re.match(r"mmbench_(dev|test)", path.name, re.IGNORECASE)
         if match is None:
             continue

@@ -42,7 +42,7 @@ class Question(Official):
 def find_episodes(context: ReadContext) -> Iterator[Record]:
     """Every question of every number of shots and ways."""
     for folder, split in FOLDERS.items():
-        for path in sorted((context.folder / folder).glob("open_ended_mi_*_all_questions.json")):
+        for path in context.files(f"{folder}/open_ended_mi_*_all_questions.json".lstrip("/")):
             if _FILE.fullmatch(path.name):
                 yield from context.read_records(path, split, "question_id")
 

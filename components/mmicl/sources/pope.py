@@ -29,7 +29,7 @@ class Question(Official):
 
 def find_questions(context: ReadContext) -> Iterator[Record]:
     """Every question of every setting; a record's id begins with its file's name."""
-    for path in sorted(context.folder.rglob("*pope_*.json")):
+    for path in context.files("**/*pope_*.json"):
         if path.stem.rpartition("_")[2] in SETTINGS:
             for record in context.read_records(path, "test", "question_id"):
                 yield Record("test", f"{path.stem}-{record.id}", record.file, record.value)

@@ -34,7 +34,7 @@ def find_puzzles(context: ReadContext) -> Iterator[Record]:
         raise DataError(f"not UTF-8 ({error})", where=f"{context.dataset}: {LABELS}") from None
     folders = {
         int(match[1]): path.parent
-        for path in sorted(context.folder.rglob("query-*.png"))
+        for path in context.files("**/query-*.png")
         if (match := _PUZZLE.fullmatch(path.parent.name))
     }
     for number, line in enumerate(labels, start=1):

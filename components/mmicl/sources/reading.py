@@ -168,9 +168,30 @@ class ReadContext:
 
     # --- files --------------------------------------------------------------------------------
     def find(self, *names: str) -> Path | None:
-        """The first of several official places that exists."""
+        """The first of several official places that exists.
+
+        Raises:
+            DataError: It is a link that leads out of the dataset's folder.
+        """
         places = (self.folder / self._place(name) for name in names)
-        return next((path for path in places if path.is_file()), None)
+        path = next((path for path in places if path.is_file()), None)
+        return path and self._hold(path)
+
+    def files(self, *patterns: str) -> list[Path]:
+        """All files of some patterns, in the order of their paths.
+
+        Raises:
+            DataError: One is a link that leads out of the dataset's folder.
+        """
+        found = {path for pattern in patterns for path in self.folder.glob(pattern)}
+        return [self._hold(path) for path in sorted(found) if path.is_file()]
+
+    def _hold(self, path: Path) -> Path:
+        """A table that was found by its name, refused where it is a link to the outside."""
+        try:
+            return self.safe_path(self.name(path))
+        except RecordError as error:
+            raise DataError(error.detail, where=self.dataset, remedy="put the file there") from None
 
     def _place(self, name: str) -> str:
         """Where the file of an official name lies, by `named`."""

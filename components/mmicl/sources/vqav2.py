@@ -1,13 +1,15 @@
 """VQA v2: questions and annotations of the official 2014 files, joined by question_id.
 
 The ten answers go on as they are (the official scorer compares with all of them); the target is
-the official `multiple_choice_answer`, the most common of the ten.
+the official `multiple_choice_answer`, the most common of the ten. With Karpathy's split beside the
+files, a question is in its photo's split there, otherwise in its own file's.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mmicl.records import Example, Split
-from mmicl.sources.coco import group_name, photo_places
+from mmicl.sources.coco import KARPATHY, group_name, photo_places, read_karpathy
 from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import ReadContext, Record, RecordError
 from mmicl.sources.vqa_form import Pair, describe, join_answers, match
@@ -31,7 +33,12 @@ def find_questions(context: ReadContext) -> Iterator[Record]:
                 (annotations, f"Annotations/{annotations}", f"annotations/{annotations}"),
             )
         )
-    return join_answers(context, pairs)
+    karpathy = read_karpathy(context)
+    for record in join_answers(context, pairs):
+        entry = record.value[0] if isinstance(record.value, tuple) else None
+        photo = entry.get("image_id") if isinstance(entry, dict) else None
+        moved = karpathy.get(photo) if isinstance(photo, int) else None
+        yield replace(record, split=moved) if moved else record
 
 
 def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
@@ -56,6 +63,7 @@ VQAV2 = Reader(
         "v2_OpenEnded_mscoco_{train,val}2014_questions.json",
         "v2_mscoco_{train,val}2014_annotations.json",
         "{train,val}2014/COCO_{train,val}2014_*.jpg",
+        f"{KARPATHY} (for Karpathy's split)",
     ),
     licence="annotations CC BY 4.0; photos under their Flickr terms",
     find=find_questions,
@@ -73,6 +81,7 @@ VQAV2 = Reader(
         "train_annotations": "v2_mscoco_train2014_annotations.json",
         "val_questions": "v2_OpenEnded_mscoco_val2014_questions.json",
         "val_annotations": "v2_mscoco_val2014_annotations.json",
+        "karpathy": KARPATHY,
         "train_images": "train2014/",
         "val_images": "val2014/",
     },

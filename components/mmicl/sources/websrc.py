@@ -36,7 +36,7 @@ def find_questions(context: ReadContext) -> Iterator[Record]:
     """Every question of every website."""
     path = context.find(SPLIT_FILE)
     named = context.read_json(path) if path else {}
-    for table in sorted(context.folder.glob("*/*/dataset.csv")):
+    for table in context.files("*/*/dataset.csv"):
         place = PurePosixPath(context.name(table))
         split = _split(named, place.parts[0][:2] + place.parts[1], context)
         yield from keep_public(context, read_table(context, table, split, "id", COLUMNS), "answer")

@@ -1,6 +1,7 @@
 """Questions with written answers: official shapes, and each fault that a record can have."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -310,3 +311,37 @@ def test_visdial_rounds_and_their_candidates(official, ingest, paint) -> None:
         "10": "missing_image",
     }  # fmt: skip
     assert result.manifest["unused"] == {"dialogues of test without public answers": 1}
+
+
+def test_vqav2_in_karpathys_split(world, ingest) -> None:
+    folder = world("vqav2")
+    path = folder / "v2_OpenEnded_mscoco_val2014_questions.json"
+    asked = json.loads(path.read_text())["questions"]
+    photos = sorted({entry["image_id"] for entry in asked})
+    places = dict(zip(photos, ("test", "restval", "val"), strict=False))
+    images = [{"cocoid": photo, "split": split} for photo, split in places.items()]
+    before = ingest("vqav2", folder).examples
+    (folder / "dataset_coco.json").write_text(json.dumps({"images": images}))
+    wanted = {"test": "test", "restval": "train", "val": "val"}
+    after = {row.id.rpartition("/")[2]: row for row in ingest("vqav2", folder, out="x").examples}
+    for row in before:
+        photo = json.loads(row.meta)["image_id"]
+        expected = wanted[places[photo]] if photo in places else row.split
+        assert after[row.id.rpartition("/")[2]].split == expected
+    (folder / "dataset_coco.json").write_text(json.dumps({"images": [{"cocoid": 1}]}))
+    with pytest.raises(DataError, match=r"dataset_coco\.json: photo 1: malformed.*split"):
+        ingest("vqav2", folder, out="y")
+
+
+@pytest.mark.parametrize(
+    ("reader", "name"),
+    [("gqa", "val_balanced_questions.json"), ("diffusiondb", "part-1/part-1.json")],
+)
+def test_a_table_that_is_a_link_to_the_outside_is_refused(
+    official, ingest, tmp_path: Path, reader: str, name: str
+) -> None:
+    folder = official({name: {}})
+    (folder / name).rename(tmp_path / "secret.json")
+    (folder / name).symlink_to(tmp_path / "secret.json")
+    with pytest.raises(DataError, match="leads out of the dataset's folder"):
+        ingest(reader, folder)
