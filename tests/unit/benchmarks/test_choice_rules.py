@@ -71,8 +71,17 @@ def test_scienceqa_parts() -> None:
     assert scienceqa.score({"1": 0, "2": 0, "3": 1}, problems) == {
         "acc_natural": 50.0, "acc_social": 100.0, "acc_has_text": 100.0, "acc_has_image": 100.0,
         "acc_no_context": 0.0, "acc_grade_1_6": 100.0, "acc_grade_7_12": 0.0,
-        "acc_average": 66.67,
+        "acc_average": 66.67, "acc_no_image": 50.0,
     }  # fmt: skip
+
+
+def test_scienceqa_gap_of_language_bias() -> None:
+    def ask(needs_image: bool) -> scienceqa.Problem:
+        return scienceqa.Problem("social science", "grade1", True, True, 0, needs_image)
+
+    problems = {"1": ask(True), "2": ask(True), "3": ask(False)}
+    scores = scienceqa.score({"1": 0, "2": 1, "3": 0}, problems)
+    assert (scores["acc_visual_need"], scores["acc_no_visual_need"], scores["gap"]) == (50, 100, 50)
 
 
 def test_blink_total_is_the_plain_mean_of_tasks() -> None:

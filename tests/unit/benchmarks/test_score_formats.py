@@ -342,6 +342,19 @@ def test_iconqa_says_which_sub_tasks_are_missing(tmp_path: Path) -> None:
     ]
 
 
+def test_scienceqa_takes_the_ids_of_language_bias(tmp_path: Path) -> None:
+    part = {"split": "test", "subject": "social science", "grade": "grade1", "hint": ""}
+    problems = {key: {**part, "image": "image.png", "answer": 0} for key in ("1", "2")}
+    references = write(tmp_path / "problems.json", problems)
+    results = write(tmp_path / "results.json", {"results": {"1": 0, "2": 1}})
+    assert "gap" not in score_files("scienceqa", results, references)["metrics"]
+    split = write(tmp_path / "language_bias.json", {"needs_image": ["2"], "needs_no_image": ["1"]})
+    assert score_files("scienceqa", results, references)["metrics"]["gap"] == 100.0
+    write(split, {"needs_image": ["2"], "needs_no_image": ["9"]})
+    with pytest.raises(DataError, match=r"problem 9 of language_bias\.json is no test problem"):
+        score_files("scienceqa", results, references)
+
+
 def test_flickr30k_reads_the_original_captions(tmp_path: Path) -> None:
     predictions, _ = flickr30k(tmp_path)
     tokens = "11.jpg#0\tA red cat on a mat .\n12.jpg#0\tA red cat on a mat .\n"

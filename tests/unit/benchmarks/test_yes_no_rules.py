@@ -62,6 +62,18 @@ def test_mme_adds_the_share_of_pictures_with_both_right() -> None:
     assert "perception" not in mme.score({"OCR": answers})
 
 
+def test_mme_counts_confusion_over_answers_that_are_yes_or_no() -> None:
+    given = [("Yes", "yes"), ("No", "yes"), ("Yes", "no"), ("No", "no"), ("Yes", "?"), ("No", "")]
+    answers = [mme.Answer(str(n // 2), label, text) for n, (label, text) in enumerate(given)]
+    scores = mme.score_subtask(
+        [*answers, mme.Answer("3", "Yes", "yes"), mme.Answer("3", "No", "?")]
+    )
+    counts = {name: scores[name] for name in ("TP", "FN", "TN", "FP", "other_num")}
+    assert counts == {"TP": 2, "FN": 1, "TN": 1, "FP": 1, "other_num": 3}
+    assert (scores["precision"], scores["recall"]) == (2 / 3, 2 / 3)
+    assert mme.score_subtask(answers[4:])["precision"] == 0
+
+
 def test_mme_refuses_lines_that_do_not_pair_up() -> None:
     answers = [mme.Answer("1", "Yes", "yes"), mme.Answer("2", "No", "no")]
     with pytest.raises(ValueError, match="OCR: lines 1 and 2 speak of different pictures"):

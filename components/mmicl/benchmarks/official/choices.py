@@ -53,8 +53,13 @@ def score_nextqa(predictions: Path, references: Path | None) -> Scored:
 
 
 def score_scienceqa(predictions: Path, references: Path | None) -> Scored:
-    """`{"results": {id: number}}` against the test problems of problems.json."""
+    """`{"results": {id: number}}` against the test problems of problems.json.
+
+    A file language_bias.json beside it, `{"needs_image": [id], "needs_no_image": [id]}`, adds the
+    split of language bias.
+    """
     path = pick_file(need_references(references, "problems.json"), "problems.json")
+    needs = _read_language_bias(path.parent / "language_bias.json")
     problems = {}
     for key, value in read_mapping(path).items():
         record = Record(f"{path}, {key}", value if isinstance(value, dict) else {})
@@ -65,9 +70,13 @@ def score_scienceqa(predictions: Path, references: Path | None) -> Scored:
                 hint=bool(record.value.get("hint")),
                 image=bool(record.value.get("image")),
                 answer=record.get("answer", int),
+                needs_image=needs.get(key),
             )
     if not problems:
         raise DataError("no problems of the test split", where=path)
+    if bad := [key for key in needs if key not in problems or not problems[key].image]:
+        message = f"problem {bad[0]} of language_bias.json is no test problem with a picture"
+        raise DataError(message, where=path.parent)
     results = {}
     for key, value in read_mapping(predictions, "results").items():
         try:
@@ -81,6 +90,16 @@ def score_scienceqa(predictions: Path, references: Path | None) -> Scored:
         metrics=dict(scienceqa.score(results, problems)),
         per_item={key: results[key] == problem.answer for key, problem in problems.items()},
     )
+
+
+def _read_language_bias(path: Path) -> dict[str, bool]:
+    """Which pictures are needed, by problem; empty without the file."""
+    if not path.exists():
+        return {}
+    whole = Record(str(path), read_mapping(path))
+    pairs = [(str(key), True) for key in whole.get("needs_image", list)]
+    pairs += [(str(key), False) for key in whole.get("needs_no_image", list)]
+    return index_records(pairs, path)
 
 
 def score_vcr(predictions: Path, references: Path | None) -> Scored:
