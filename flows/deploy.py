@@ -20,7 +20,11 @@ from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 from ruamel.yaml import YAML
 
+from flows.ablation import ablation
 from flows.full import full
+
+FLOWS = {"flows.full.full": full, "flows.ablation.ablation": ablation}
+"""Entrypoint, as in prefect.yaml -> flow."""
 
 
 def deploy(client: SyncPrefectClient, root: Path, pool: str) -> None:
@@ -48,16 +52,16 @@ def deploy(client: SyncPrefectClient, root: Path, pool: str) -> None:
                 name=pool, type="process", base_job_template=template, concurrency_limit=1
             )
         )
-    flow_id = client.create_flow_from_name(full.name)
     for wanted in YAML(typ="safe").load(root / "prefect.yaml")["deployments"]:
+        flow = FLOWS[wanted["entrypoint"]]
         client.create_deployment(
-            flow_id,
+            client.create_flow_from_name(flow.name),
             wanted["name"],
             description=wanted["description"],
             entrypoint=wanted["entrypoint"],
             parameters=wanted["parameters"],
             work_pool_name=wanted["work_pool"]["name"],
-            parameter_openapi_schema=parameter_schema(full).model_dump(),
+            parameter_openapi_schema=parameter_schema(flow).model_dump(),
             enforce_parameter_schema=True,
         )
 

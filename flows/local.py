@@ -1,7 +1,8 @@
-"""`python -m flows.local run|up`: everything on this machine, from nothing to nothing running.
+"""`python -m flows.local run|ablation|up`: on this machine, from nothing to nothing running.
 
 `run` starts Prefect's server and a worker, runs the deployment mmicl/full, shows what happens, and
-ends what it started. `up` keeps server, worker and the MLflow UI until it is told to stop.
+ends what it started; `ablation` does so with mmicl-ablation/paper. `up` keeps server, worker and
+the MLflow UI until it is told to stop.
 """
 
 import argparse
@@ -9,8 +10,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from flows import services
 from flows.services import HOST, Service
@@ -27,8 +29,11 @@ FORESEEN = {"User error", "Data error", "Memory error", "Transient error"}
 def main(arguments: list[str]) -> int:
     """Run a command; an error of ours is one line and exit code 2."""
     parser = argparse.ArgumentParser(prog="python -m flows.local", description=__doc__)
-    parser.add_argument("command", choices=["run", "up"])
-    command = parser.parse_args(arguments).command
+    parser.add_argument("command", choices=["run", "ablation", "up"])
+    parser.add_argument("--seed", type=int, action="append", help="of an ablation")
+    parser.add_argument("--variant", action="append", help="of an ablation")
+    options = parser.parse_args(arguments)
+    command = options.command
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     paths = Paths.here()
@@ -38,18 +43,21 @@ def main(arguments: list[str]) -> int:
         paths = Paths(origin.checkout, paths.state)
     try:
         load_config(paths.root / "params.yaml")
-        return run(paths, origin) if command == "run" else keep_up(paths)
+        if command == "up":
+            return keep_up(paths)
+        if command == "ablation":
+            grid = {"seeds": options.seed, "variants": options.variant}
+            return run_deployment(paths, "mmicl-ablation/paper", grid)
+        return run(paths, origin)
     except MmiclError as error:
         _complain(str(error))
         return 2
     except KeyboardInterrupt:
-        return 130 if command == "run" else 0
+        return 0 if command == "up" else 130
 
 
 def run(paths: Paths, origin: Origin | None = None) -> int:
-    """Run the deployment mmicl/full and follow it.
-
-    Where `up` runs already, its services are used; otherwise they are started and ended.
+    """Run the deployment mmicl/full, and print what it came to.
 
     Args:
         paths: The checkout.
@@ -59,28 +67,44 @@ def run(paths: Paths, origin: Origin | None = None) -> int:
         0 when it completes, 2 for a foreseen failure, 1 for any other.
 
     Raises:
-        BusyError: Another `run` is at work in this checkout.
+        BusyError: Another flow is at work in this checkout.
+    """
+    parameters = {}
+    if origin is not None:
+        parameters = {"profile": origin.profile, "overrides": list(origin.overrides)}
+    code = run_deployment(paths, "mmicl/full", parameters)
+    if code == 0:
+        _print_summary(paths, origin)
+    return code
+
+
+def run_deployment(paths: Paths, deployment: str, parameters: Mapping[str, Any]) -> int:
+    """Run a deployment and follow it.
+
+    Where `up` runs already, its services are used; otherwise they are started and ended.
+
+    Returns:
+        0 when it completes, 2 for a foreseen failure, 1 for any other.
+
+    Raises:
+        BusyError: Another flow is at work in this checkout.
     """
     port = services.wanted_port()
     port = port if services.is_free(port) else services.free_port()
     with services.hold_services(paths, "run", port) as holder:
         if holder is None:
             with _run_services(paths, port) as own:
-                code = _run_deployment(paths, origin, own)
-        elif holder.command == "up":
+                return _follow(deployment, parameters, own)
+        if holder.command == "up":
             _say(f"using the services of mmicl up (PID {holder.pid})")
             _enter_prefect(paths, holder.port)
             services.prefect_server(paths, holder.port).wait()
-            code = _run_deployment(paths, origin, [])
-        else:
-            raise BusyError(
-                f"mmicl run is at work here (PID {holder.pid})",
-                where=paths.root,
-                remedy="wait for it, or stop it",
-            )
-    if code == 0:
-        _print_summary(paths, origin)
-    return code
+            return _follow(deployment, parameters, [])
+        raise BusyError(
+            f"mmicl run is at work here (PID {holder.pid})",
+            where=paths.root,
+            remedy="wait for it, or stop it",
+        )
 
 
 def keep_up(paths: Paths) -> int:
@@ -164,15 +188,12 @@ def _watch_over(kept: list[Service]) -> None:
 # --- one flow run --------------------------------------------------------------------------------
 
 
-def _run_deployment(paths: Paths, origin: Origin | None, own: list[Service]) -> int:
-    """Run mmicl/full to its end and return the exit code."""
+def _follow(deployment: str, parameters: Mapping[str, Any], own: list[Service]) -> int:
+    """Run a deployment to its end and return the exit code."""
     from flows.watch import cancel, follow, start
 
-    parameters = {}
-    if origin is not None:
-        parameters = {"profile": origin.profile, "overrides": list(origin.overrides)}
     aliases = {key: value for key, value in os.environ.items() if key.startswith("MMICL_SOURCE_")}
-    run_id = start("mmicl/full", parameters, aliases)
+    run_id = start(deployment, parameters, aliases)
     try:
         state = follow(run_id, _say, lambda: _check_services(own))
     except BaseException:

@@ -43,7 +43,7 @@ def bring_up_to_date(paths: Paths, group: str) -> list[StageResult]:
     return named(paths, group)
 
 
-def _may_pass(task: Any, run: Any, state: Any) -> bool:
+def may_pass(task: Any, run: Any, state: Any) -> bool:
     """Whether it is worth trying again: a data error stays one."""
     return isinstance(state.result(raise_on_failure=False), TransientError)
 
@@ -51,7 +51,7 @@ def _may_pass(task: Any, run: Any, state: Any) -> bool:
 @task(
     retries=3,
     retry_delay_seconds=exponential_backoff(10),
-    retry_condition_fn=_may_pass,
+    retry_condition_fn=may_pass,
     cache_policy=NO_CACHE,  # DVC knows what is up to date
     persist_result=False,
 )

@@ -62,12 +62,13 @@ def build_toy(folder: Path) -> Paths:
     (root / "dvc.yaml").write_text(TOY_PIPELINE)
     deployments = (ROOT / "prefect.yaml").read_text()
     stages = "parameters: {stages: [fetch, build, pretrain]}"
-    (root / "prefect.yaml").write_text(deployments.replace("parameters: {}", stages))
+    (root / "prefect.yaml").write_text(deployments.replace("parameters: {}", stages, 1))
     params = YAML(typ="safe").load(ROOT / "profiles" / "tiny.yaml")
     kept = ("coco", "vqav2")
     params["datasets"] = {name: params["datasets"][name] for name in kept}
     params["build"] |= {"pretrain": {"coco": 9}, "finetune": {"vqav2": 9}}
     params["evaluate"]["benchmarks"] = {"vqav2": {"dataset": "vqav2", "limit": 9, "shots": 0}}
+    params["ablation"] |= {"variants": {"full": []}, "claims": []}
     YAML().dump(params, root / "params.yaml")
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Toy"]):
         identity = ["-c", "user.name=toy", "-c", "user.email=toy@example.org"]

@@ -155,6 +155,27 @@ class Launch(Section):
     evaluation_batch: Positive
 
 
+class Claim(Section):
+    """Something the paper says a variant gains over another, and where to look for it."""
+
+    text: str
+    """In words, with the paper's section or table."""
+    better: str
+    worse: str
+    """Names of `ablation.variants`."""
+    metrics: list[str]
+    """benchmark.metric, each a mean over items."""
+
+
+class Ablation(Section):
+    """The grid of the paper's ablations, fixed before anyone looks. No stage depends on it."""
+
+    seeds: list[Count]
+    variants: dict[str, list[str]]
+    """Name -> `key=value` over this configuration, each."""
+    claims: list[Claim]
+
+
 class Config(Section):
     """The complete configuration of a checkout."""
 
@@ -170,6 +191,7 @@ class Config(Section):
     finetune: Finetune
     evaluate: Evaluate
     register_: Register = Field(alias="register")
+    ablation: Ablation
     launch: Launch
 
 
@@ -226,6 +248,7 @@ def check_config(value: dict[str, Any], where: str) -> Config:
             f"{'.'.join(map(str, item['loc']))}: {_explain(item)}" for item in error.errors()
         )
         raise ConfigError(problems, where=where) from None
+    _check_claims(config, where)
     known = set(config.datasets)
     for key, names in {
         "build.pretrain": set(config.build.pretrain),
@@ -239,6 +262,25 @@ def check_config(value: dict[str, Any], where: str) -> Config:
                 remedy=f"datasets has {', '.join(sorted(known))}",
             )
     return config
+
+
+def _check_claims(config: Config, where: str) -> None:
+    """A claim must name variants and benchmarks that there are."""
+    for number, claim in enumerate(config.ablation.claims):
+        used = {
+            "variant": ({claim.better, claim.worse}, set(config.ablation.variants)),
+            "benchmark": (
+                {metric.partition(".")[0] for metric in claim.metrics},
+                set(config.evaluate.benchmarks),
+            ),
+        }
+        for kind, (names, known) in used.items():
+            if unknown := sorted(names - known):
+                raise ConfigError(
+                    f"ablation.claims[{number}]: no {kind} named {', '.join(unknown)}",
+                    where=where,
+                    remedy=f"there are {', '.join(sorted(known))}",
+                )
 
 
 def _explain(item: Any) -> str:

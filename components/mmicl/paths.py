@@ -122,3 +122,8 @@ class Paths:
     def summary(self) -> Path:
         """The last run's summary; no DVC out, since it holds times."""
         return self.root / "reports" / "summary.json"
+
+    @property
+    def ablation(self) -> Path:
+        """ablation.json and index.html (flow mmicl-ablation); no DVC out."""
+        return self.root / "reports" / "ablation"

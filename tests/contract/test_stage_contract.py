@@ -72,10 +72,10 @@ def test_a_stage_runs_its_own_module(stage: str) -> None:
     assert f"components/mmicl/stages/{stage}.py" in listed(stage, "deps")
 
 
-def test_every_parameter_counts_for_a_stage_except_hardware() -> None:
+def test_every_parameter_counts_for_a_stage_except_hardware_and_the_grid() -> None:
     sections = {field.alias or name for name, field in Config.model_fields.items()}
     counted = {key.split(".")[0] for stage in STAGES for key in body(stage)["params"]}
-    assert counted == sections - {"launch", "profile"}
+    assert counted == sections - {"launch", "profile", "ablation"}
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,8 @@ def test_no_code_dependency_is_idle(stage: str) -> None:
 def test_deployments_are_presets_of_the_one_flow() -> None:
     from flows.full import STAGES as flow_order
 
-    deployments = YAML(typ="safe").load(ROOT / "prefect.yaml")["deployments"]
+    *deployments, ablation = YAML(typ="safe").load(ROOT / "prefect.yaml")["deployments"]
+    assert ablation["name"] == "paper"
     assert [item["name"] for item in deployments] == ["full", "data", "train", "evaluate"]
     for item in deployments:
         module, _, name = item["entrypoint"].rpartition(".")

@@ -3,6 +3,7 @@
 `store` is the only module of the project that imports mlflow; importing this package does not.
 """
 
+from mmicl.tracking.ablations import add_variant, end_ablation, start_ablation
 from mmicl.tracking.runs import (
     PIPELINE_VARIABLE,
     StageRun,
@@ -19,11 +20,14 @@ __all__ = [
     "SERVER_ENVIRONMENT",
     "Registered",
     "StageRun",
+    "add_variant",
+    "end_ablation",
     "end_pipeline",
     "model_folder",
     "open_stage_run",
     "read_lineage",
     "server_command",
+    "start_ablation",
     "start_pipeline",
     "sync",
 ]

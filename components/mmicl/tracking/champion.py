@@ -11,16 +11,11 @@ values are compared, and the lower one loses.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 
-ITEMS = "items.parquet"
-"""In reports/predictions: one row (benchmark, metric, item, group, value) per item and metric."""
-RESAMPLES = 2000
-SEED = 20230914
-"""Fixed, so that the same two versions always end the same way."""
+from mmicl.tracking.pairs import ITEMS, Pairs, pair_items, read_items, resample
 
 
 @dataclass(frozen=True)
@@ -41,13 +36,6 @@ class Verdict:
 
     wins: bool
     why: str
-
-
-class Pairs(NamedTuple):
-    """Score differences of the items that two versions answered, and the items' groups."""
-
-    groups: list[str]
-    differences: list[float]
 
 
 def challenge(new: Entrant, champion: Entrant | None) -> Verdict:
@@ -84,7 +72,7 @@ def _compare(key: str, new: Entrant, champion: Entrant) -> Verdict | None:
         return None
     pairs = _pair(benchmark, metric, new.predictions, champion.predictions)
     if pairs is not None:
-        low, mean, high = _resample(pairs)
+        low, mean, high = resample(pairs)
         text = f"{key} {mean:+.2f} [{low:+.2f}, {high:+.2f}] against {champion.name}, paired"
         return Verdict(high >= 0, text)
     value, bar = ours["metrics"][metric]["value"], theirs["metrics"][metric]["value"]
@@ -95,22 +83,10 @@ def _pair(benchmark: str, metric: str, new: Path | None, champion: Path | None) 
     """The items that both answered, or None unless they are the same ones."""
     if new is None or champion is None or not all((f / ITEMS).exists() for f in (new, champion)):
         return None
-    ours, theirs = (_read_items(folder / ITEMS, benchmark, metric) for folder in (new, champion))
-    if not ours or set(ours) != set(theirs):
-        return None
+    ours, theirs = (read_items(folder, benchmark, metric) for folder in (new, champion))
     if _read_questions(new, benchmark) != _read_questions(champion, benchmark):
         return None
-    return Pairs(
-        groups=[ours[item][0] for item in ours],
-        differences=[ours[item][1] - theirs[item][1] for item in ours],
-    )
-
-
-def _read_items(path: Path, benchmark: str, metric: str) -> dict[str, tuple[str, float]]:
-    """Item -> its group and score on one metric."""
-    wanted = [("benchmark", "==", benchmark), ("metric", "==", metric)]
-    rows = pq.read_table(path, filters=wanted).to_pylist()
-    return {row["item"]: (row["group"], row["value"]) for row in rows}
+    return pair_items(ours, theirs)
 
 
 def _read_questions(folder: Path, benchmark: str) -> set[tuple[str, tuple[str, ...], str]]:
@@ -120,13 +96,3 @@ def _read_questions(folder: Path, benchmark: str) -> set[tuple[str, tuple[str, .
         folder / f"{benchmark}.parquet", filters=[("control", "==", "")], columns=columns
     )
     return {(row["item"], tuple(row["images"]), row["target"]) for row in table.to_pylist()}
-
-
-def _resample(pairs: Pairs) -> tuple[float, float, float]:
-    """The 95 % interval and the mean (low, mean, high) of new - old, resampling whole groups."""
-    _, group = np.unique(pairs.groups, return_inverse=True)
-    totals, counts = np.bincount(group, weights=pairs.differences), np.bincount(group)
-    draws = np.random.default_rng(SEED).integers(len(totals), size=(RESAMPLES, len(totals)))
-    means = totals[draws].sum(axis=1) / counts[draws].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(totals.sum() / counts.sum()), float(high)

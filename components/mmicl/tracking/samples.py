@@ -15,7 +15,7 @@ from mmicl.config import Config
 from mmicl.errors import DataError
 from mmicl.images.store import ImageStore
 from mmicl.paths import Paths
-from mmicl.tracking.champion import ITEMS
+from mmicl.tracking.pairs import ITEMS
 
 SHOWN = 3
 """Items that score high, and as many that score low, per benchmark."""

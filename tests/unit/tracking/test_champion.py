@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmicl.tracking.champion import ITEMS, Entrant, challenge
+from mmicl.tracking.champion import Entrant, challenge
+from mmicl.tracking.pairs import ITEMS
 
 
 def entrant(name: str, value: float, folder: Path | None = None, **gate: Any) -> Entrant:

@@ -13,7 +13,7 @@ from mmicl.errors import DataError
 from mmicl.images.store import ImageWriter
 from mmicl.paths import Paths
 from mmicl.tracking.chain import dump_params
-from mmicl.tracking.champion import ITEMS
+from mmicl.tracking.pairs import ITEMS
 from mmicl.tracking.samples import draw_samples
 
 ROOT = Path(__file__).resolve().parents[3]

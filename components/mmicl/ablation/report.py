@@ -1,0 +1,172 @@
+"""The ablation's report: reports/ablation/ with a page to look at and the figures behind it."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from mmicl.ablation.comparison import Finding, Scored
+from mmicl.config import Ablation
+from mmicl.files import replace_folder, write_json, write_text
+
+COLORS = {"holds": "#17703c", "not shown": "#777777", "reversed": "#b00020"}
+WORDS = {
+    "holds": "holds: the whole interval and every seed lie above zero",
+    "not shown": "not shown: the interval holds zero, or a seed disagrees",
+    "reversed": "reversed: the whole interval lies below zero",
+    "not measured": "not measured: the two variants share no items yet",
+}
+HEAD = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Ablations</title><style>
+body { font: 15px/1.5 sans-serif; max-width: 74rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; }
+th, td { text-align: left; padding: .25rem .7rem; border-bottom: 1px solid #ddd; }
+td.figure { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.holds { color: #17703c; } .reversed { color: #b00020; } img { max-width: 100%; }
+</style></head><body>
+"""
+
+
+def write_report(
+    folder: Path, ablation: Ablation, found: Sequence[Scored], findings: Sequence[Finding]
+) -> None:
+    """Write ablation.json and index.html, whole or not at all.
+
+    Args:
+        folder: reports/ablation.
+        ablation: The grid.
+        found: The variants that are measured so far.
+        findings: What became of the claims.
+    """
+    runs = [
+        {"variant": one.variant, "seed": one.seed, "benchmarks": one.benchmarks} for one in found
+    ]
+    told = [
+        {
+            "claim": one.claim.model_dump(),
+            "metric": one.metric,
+            "difference": one.difference and one.difference._asdict(),
+            "by_seed": one.by_seed,
+            "verdict": one.verdict,
+        }
+        for one in findings
+    ]
+    with replace_folder(folder) as temporary:
+        value = {"grid": ablation.model_dump(), "findings": told, "runs": runs}
+        write_json(temporary / "ablation.json", value)
+        write_text(temporary / "index.html", draw_page(ablation, found, findings))
+
+
+def draw_page(ablation: Ablation, found: Sequence[Scored], findings: Sequence[Finding]) -> str:
+    """The page as HTML, without scripts or the net."""
+    done, wanted = len(found), len(ablation.variants) * len(ablation.seeds)
+    seeds = ", ".join(str(seed) for seed in ablation.seeds)
+    lines = [
+        HEAD,
+        "<h1>Ablations</h1>",
+        f"<p>{done} of {wanted} runs: {len(ablation.variants)} variants, seeds {seeds}. "
+        "Differences are paired over the same items, in points, with 95 % intervals over groups "
+        "of items that share a picture. The grid stood in params.yaml before the first run.</p>",
+        "<h2>What the paper claims, and what came out</h2>",
+    ]
+    measured = [one for one in findings if one.difference is not None]
+    if measured:
+        picture = base64.b64encode(draw_findings(measured)).decode("ascii")
+        lines.append(f'<img alt="Differences" src="data:image/png;base64,{picture}">')
+    lines += _draw_findings_table(findings)
+    lines += [
+        f'<p class="{verdict.replace(" ", "-")}">{escape(text)}</p>'
+        for verdict, text in WORDS.items()
+    ]
+    lines += ["<h2>All scores</h2>", *_draw_scores(ablation, found), "</body></html>"]
+    return "\n".join(lines) + "\n"
+
+
+def draw_findings(findings: Sequence[Finding]) -> bytes:
+    """A forest plot of the differences as PNG; small dots are seeds."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(10, 1 + 0.34 * len(findings)), layout="constrained")
+    labels = []
+    for place, one in enumerate(findings):
+        if one.difference is None:
+            continue
+        low, mean, high = one.difference
+        color = COLORS[one.verdict]
+        axes.plot([low, high], [place, place], color=color, linewidth=3)
+        axes.plot(list(one.by_seed.values()), [place] * len(one.by_seed), "o", color=color,
+                  markersize=3)  # fmt: skip
+        axes.plot(mean, place, "D", color=color)
+        labels.append(f"{one.claim.better} - {one.claim.worse}: {one.metric}")
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_yticks(range(len(labels)), labels, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("difference in points, 95 % interval; dots are seeds")
+    axes.spines[["top", "right"]].set_visible(False)
+    image = BytesIO()
+    figure.savefig(image, format="png", dpi=110, metadata={"Software": None})
+    plt.close(figure)
+    return image.getvalue()
+
+
+def _draw_findings_table(findings: Sequence[Finding]) -> list[str]:
+    lines = ["<table><tr><th>claim</th><th>better</th><th>worse</th><th>metric</th>"
+             "<th>difference</th><th>by seed</th><th>came out</th></tr>"]  # fmt: skip
+    for one in findings:
+        shown = "-"
+        if one.difference is not None:
+            low, mean, high = one.difference
+            shown = f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+        seeds = ", ".join(f"{value:+.1f}" for value in one.by_seed.values())
+        lines.append(
+            f"<tr><td>{escape(one.claim.text)}</td><td>{escape(one.claim.better)}</td>"
+            f"<td>{escape(one.claim.worse)}</td><td>{escape(one.metric)}</td>"
+            f'<td class="figure">{shown}</td><td class="figure">{seeds}</td>'
+            f'<td class="{one.verdict.replace(" ", "-")}">{one.verdict}</td></tr>'
+        )
+    return [*lines, "</table>"]
+
+
+def _draw_scores(ablation: Ablation, found: Sequence[Scored]) -> list[str]:
+    """Headline scores of every variant: the mean over its seeds, and their range."""
+    values = collect_scores(found)
+    keys = list(dict.fromkeys(key for one in values.values() for key in one))
+    names = [name for name in ablation.variants if name in values]
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    lines = [f"<table><tr><th>score</th>{head}</tr>"]
+    for key in keys:
+        cells = []
+        for name in names:
+            own = values[name].get(key, [])
+            text = "-" if not own else f"{fmean(own):.1f}"
+            if len(own) > 1:
+                text += f" ({min(own):.1f} to {max(own):.1f})"
+            cells.append(f'<td class="figure">{text}</td>')
+        lines.append(f"<tr><td>{escape(key)}</td>{''.join(cells)}</tr>")
+    return [*lines, "</table>"]
+
+
+def collect_scores(found: Sequence[Scored]) -> dict[str, dict[str, list[float]]]:
+    """Variant -> `benchmark.metric` of the headlines -> its value under each seed, in points."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for one in found:
+        own = values.setdefault(one.variant, {})
+        for key, value in read_headlines(one.benchmarks).items():
+            own.setdefault(key, []).append(value)
+    return values
+
+
+def read_headlines(benchmarks: Mapping[str, Any]) -> dict[str, float]:
+    """`benchmark.metric` of the headlines -> value in points."""
+    return {
+        f"{name}.{metric}": result["metrics"][metric]["value"]
+        for name, result in benchmarks.items()
+        for metric in result["headline"]
+        if metric in result["metrics"]
+    }

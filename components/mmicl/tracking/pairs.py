@@ -1,0 +1,63 @@
+"""Two models on the same items: the mean difference, with an interval.
+
+Items that share an image or a puzzle stand or fall together, so whole groups are drawn anew.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+
+ITEMS = "items.parquet"
+"""In reports/predictions: one row (benchmark, metric, item, group, value) per item and metric."""
+RESAMPLES = 2000
+SEED = 20230914
+"""Fixed, so that the same two models always compare the same way."""
+
+
+class Pairs(NamedTuple):
+    """Score differences of the items that two models answered, in points, and their groups."""
+
+    groups: list[str]
+    differences: list[float]
+
+
+class Difference(NamedTuple):
+    """A mean difference in points with its 95 % interval."""
+
+    low: float
+    mean: float
+    high: float
+
+
+ItemScores = Mapping[str, tuple[str, float]]
+"""Item -> its group, and its score on one metric in points."""
+
+
+def read_items(predictions: Path, benchmark: str, metric: str) -> ItemScores:
+    """The items of a copy of reports/predictions; none where the metric is no mean over items."""
+    wanted = [("benchmark", "==", benchmark), ("metric", "==", metric)]
+    rows = pq.read_table(predictions / ITEMS, filters=wanted).to_pylist()
+    return {row["item"]: (row["group"], row["value"]) for row in rows}
+
+
+def pair_items(ours: ItemScores, theirs: ItemScores) -> Pairs | None:
+    """Differences (ours minus theirs), or None unless both answered the same items, and some."""
+    if not ours or set(ours) != set(theirs):
+        return None
+    return Pairs(
+        groups=[ours[item][0] for item in ours],
+        differences=[ours[item][1] - theirs[item][1] for item in ours],
+    )
+
+
+def resample(pairs: Pairs) -> Difference:
+    """The mean difference and its 95 % percentile interval, from RESAMPLES draws of groups."""
+    _, group = np.unique(pairs.groups, return_inverse=True)
+    totals, counts = np.bincount(group, weights=pairs.differences), np.bincount(group)
+    draws = np.random.default_rng(SEED).integers(len(totals), size=(RESAMPLES, len(totals)))
+    means = totals[draws].sum(axis=1) / counts[draws].sum(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Difference(float(low), float(totals.sum() / counts.sum()), float(high))

@@ -1,0 +1,95 @@
+"""Claims against scores: paired over items, pooled over seeds, and told plainly."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mmicl.ablation.comparison import Scored, judge_claims, judge_metric
+from mmicl.ablation.report import draw_page, write_report
+from mmicl.config import Ablation, Claim
+from mmicl.files import read_json
+from mmicl.tracking.pairs import ITEMS
+
+CLAIM = Claim(text="The scheme helps.", better="full", worse="bare", metrics=["vqav2.accuracy"])
+GRID = Ablation(seeds=[1, 2], variants={"full": [], "bare": ["seed=3"]}, claims=[CLAIM])
+
+
+def scored(folder: Path, variant: str, seed: int, values: list[float], shift: int = 0) -> Scored:
+    """A variant that answered 60 items in 20 groups; `values` repeat over the items."""
+    own = folder / f"{variant}-{seed}"
+    own.mkdir()
+    rows = range(60)
+    table = {
+        "benchmark": ["vqav2"] * 60,
+        "metric": ["accuracy"] * 60,
+        "item": [f"item {row + shift}" for row in rows],
+        "group": [f"group {row % 20}" for row in rows],
+        "value": [values[row % len(values)] for row in rows],
+    }
+    pq.write_table(pa.table(table), own / ITEMS)
+    value = sum(table["value"]) / 60
+    benchmarks = {"vqav2": {"headline": ["accuracy"], "metrics": {"accuracy": {"value": value}}}}
+    return Scored(variant, seed, benchmarks, own)
+
+
+def test_a_gain_under_every_seed_holds(tmp_path: Path) -> None:
+    found = [
+        scored(tmp_path, "full", 1, [100.0, 100.0, 0.0]),
+        scored(tmp_path, "bare", 1, [100.0, 0.0, 0.0]),
+        scored(tmp_path, "full", 2, [100.0]),
+        scored(tmp_path, "bare", 2, [0.0, 100.0, 100.0]),
+    ]
+    (finding,) = judge_claims([CLAIM], found)
+    assert finding.verdict == "holds"
+    assert finding.by_seed == {1: pytest.approx(100 / 3), 2: pytest.approx(100 / 3)}
+    assert finding.difference is not None
+    assert finding.difference.mean == pytest.approx(100 / 3)
+
+
+@pytest.mark.parametrize(
+    ("full", "bare", "verdict"),
+    [([50.0], [100.0], "reversed"), ([100.0, 0.0], [0.0, 100.0], "not shown")],
+)
+def test_what_is_not_gained_is_not_said_to_hold(
+    tmp_path: Path, full: list[float], bare: list[float], verdict: str
+) -> None:
+    found = [scored(tmp_path, "full", 1, full), scored(tmp_path, "bare", 1, bare)]
+    assert judge_metric(CLAIM, "vqav2.accuracy", found).verdict == verdict
+
+
+def test_one_seed_that_disagrees_is_enough_to_doubt(tmp_path: Path) -> None:
+    found = [
+        scored(tmp_path, "full", 1, [100.0]),
+        scored(tmp_path, "bare", 1, [0.0]),
+        scored(tmp_path, "full", 2, [40.0]),
+        scored(tmp_path, "bare", 2, [50.0]),
+    ]
+    finding = judge_metric(CLAIM, "vqav2.accuracy", found)
+    assert finding.difference is not None
+    assert finding.difference.low > 0
+    assert finding.verdict == "not shown"
+
+
+def test_other_items_are_not_compared(tmp_path: Path) -> None:
+    found = [scored(tmp_path, "full", 1, [100.0]), scored(tmp_path, "bare", 1, [0.0], shift=1)]
+    finding = judge_metric(CLAIM, "vqav2.accuracy", found)
+    assert (finding.verdict, finding.difference) == ("not measured", None)
+    assert judge_metric(CLAIM, "vqav2.accuracy", found[:1]).verdict == "not measured"
+    assert judge_metric(CLAIM, "pope.accuracy", found).verdict == "not measured"
+
+
+def test_the_report_tells_every_claim_and_score(tmp_path: Path) -> None:
+    found = [scored(tmp_path, "full", 1, [100.0]), scored(tmp_path, "bare", 1, [0.0])]
+    findings = judge_claims(GRID.claims, found)
+    write_report(tmp_path / "ablation", GRID, found, findings)
+    told = read_json(tmp_path / "ablation" / "ablation.json")
+    assert told["findings"][0]["verdict"] == "holds"
+    assert told["findings"][0]["difference"]["mean"] == 100.0
+    assert [(run["variant"], run["seed"]) for run in told["runs"]] == [("full", 1), ("bare", 1)]
+    page = (tmp_path / "ablation" / "index.html").read_text()
+    assert "2 of 4 runs" in page
+    assert "+100.0 [+100.0, +100.0]" in page
+    assert '<img alt="Differences" src="data:image/png;base64,' in page
+    assert "not measured" in draw_page(GRID, [], judge_claims(GRID.claims, []))
