@@ -276,11 +276,11 @@ def test_dvc_pushes_to_the_same_server_and_pulls_from_it(
         "dvc add -q data/raw/coco",
         "dvc push -q",
     ):
-        result = run_in(tmp_path, *command.split(), **variables)
+        result = run_in(tmp_path, *command.split(), timeout=300, **variables)
         assert result.returncode == 0, result.stderr
     shutil.rmtree(raw)
     shutil.rmtree(tmp_path / ".dvc" / "cache")
-    result = run_in(tmp_path, "dvc", "pull", "-q", **variables)
+    result = run_in(tmp_path, "dvc", "pull", "-q", timeout=300, **variables)
     assert result.returncode == 0, result.stderr
     assert read_manifest(raw) == manifest
     for entry in manifest.files:

@@ -112,7 +112,8 @@ def _read_tar(archive: Path, folder: Path, meter: _Meter) -> Iterator[_Member]:
             except tarfile.FilterError as error:
                 raise DataError(str(error), where=meter.where) from None
             yield member.name, member.isdir(), lambda member=member: _open(tar, member)
-            tar.members = []  # else it remembers every member, a gigabyte for a million
+            # Else it remembers every member: a gigabyte for a million.
+            tar.members = []  # pyright: ignore[reportAttributeAccessIssue]
         stream = tar.fileobj
         if stream is None or stream.tell() < tar.offset + tarfile.BLOCKSIZE:
             raise tarfile.ReadError("it ends without the block of zeros that ends a tar")

@@ -191,17 +191,22 @@ def _fetch_all(remote: Remote, store: Store, files: list[RemoteFile], budget: Bu
         try:
             for file in files:
                 for job in _plan(file, remote, store, budget):
+                    running = _settle(running, 4 * remote.workers - 1)
                     running.add(pool.submit(job))
-                    if len(running) >= 4 * remote.workers:
-                        done, running = wait(running, return_when=FIRST_COMPLETED)
-                        for future in done:
-                            future.result()
-            for future in running:
-                future.result()
+            _settle(running, 0)
         except BaseException:
             budget.stop()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _settle(running: set[Future[None]], most: int) -> set[Future[None]]:
+    """Wait until at most `most` jobs are left; the first that fails is raised at once."""
+    while len(running) > most:
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
+    return running
 
 
 def _plan(

@@ -38,6 +38,7 @@ def fetch_snapshot(source: Source, state: Path) -> Snapshot:
         UserError: No such dataset, revision or path, or no right to read it.
     """
     # Imported late: it reads the environment once, and takes a while.
+    import httpx2  # what the library speaks with, and whose errors it lets through
     from huggingface_hub import errors, snapshot_download
 
     named = any(os.environ.get(variable) for variable in CACHE_VARIABLES)
@@ -59,7 +60,7 @@ def fetch_snapshot(source: Source, state: Path) -> Snapshot:
         raise UserError(_shorten(error), where=source.uri, remedy=remedy) from None
     except errors.HFValidationError as error:
         raise UserError(_shorten(error), where=source.uri) from None
-    except (errors.HTTPError, ConnectionError) as error:
+    except (httpx2.HTTPError, ConnectionError) as error:
         raise TransientError(_shorten(error), where=source.uri) from None
     place = Path(folder) / path
     if not place.exists():

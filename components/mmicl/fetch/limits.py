@@ -39,7 +39,8 @@ class Budget:
             ResourceError: They do not fit on the disk of `folder`.
         """
         if size > self.bytes:
-            raise UserError(f"{size / 1e9:.3f} GB are over the limit", **self._over(where))
+            message = f"{size / 1e9:.3f} GB are over the limit"
+            raise UserError(message, where=where, remedy=self._ask_more())
         if size > (free := shutil.disk_usage(folder).free):
             message = f"needs {size / 1e9:.1f} GB, and {free / 1e9:.1f} are free"
             raise ResourceError(message, where=where, remedy="free space, run again")
@@ -55,7 +56,8 @@ class Budget:
         with self._lock:
             self._left -= size
         if self._left < 0:
-            raise UserError("more comes than the limit allows", **self._over(where))
+            message = "more comes than the limit allows"
+            raise UserError(message, where=where, remedy=self._ask_more())
         if time.monotonic() > self._deadline:
             remedy = f"run again to go on, or raise {HOURS_VARIABLE} (now {self._hours:g})"
             raise UserError("the time limit is over", where=where, remedy=remedy)
@@ -68,8 +70,8 @@ class Budget:
         """Make every other thread of this fetch give up at its next block."""
         self._stopped.set()
 
-    def _over(self, where: object) -> dict[str, object]:
-        return {"where": where, "remedy": f"raise {BYTES_VARIABLE} (now {self.bytes / 1e9:g})"}
+    def _ask_more(self) -> str:
+        return f"raise {BYTES_VARIABLE} (now {self.bytes / 1e9:g})"
 
 
 @contextlib.contextmanager

@@ -84,7 +84,10 @@ class WebFile:
             with contextlib.ExitStack() as stack:
                 with _explain_errors(address):
                     asked = self._pool.stream(
-                        "GET", address, headers=headers, extensions={"timeout": timeout}
+                        "GET",
+                        address,
+                        headers=list(headers.items()),
+                        extensions={"timeout": timeout},
                     )
                     answer = stack.enter_context(asked)
                 if answer.status not in (301, 302, 303, 307, 308):

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,8 @@ from mmicl.fetch.partial import RemoteFile
 class Memory:
     """Files that are read ten bytes at a time."""
 
-    def __init__(self, workers: int = 4, **files: bytes) -> None:
-        self.workers, self.files = workers, files
+    def __init__(self, workers: int, files: dict[str, bytes]) -> None:
+        self.workers, self.files = workers, dict(files)
         self.asked: list[tuple[str, int]] = []
         self.failing: set[str] = set()
         self.extra = b""
@@ -51,14 +52,14 @@ def run(remote: Memory, folder: Path) -> dict[str, bytes]:
 
 def test_many_files_in_many_threads(tmp_path: Path) -> None:
     files = {f"{number:03}": bytes([number]) * (number * 7) for number in range(60)}
-    remote = Memory(**files)
+    remote = Memory(4, files)
     assert run(remote, tmp_path) == files
     assert len(remote.asked) == sum(-(-len(content) // 100) for content in files.values())
     assert Store(tmp_path).is_complete()
 
 
 def test_finished_files_do_not_come_again(tmp_path: Path) -> None:
-    remote = Memory(1, a=b"a" * 50, b=b"b" * 50)
+    remote = Memory(1, {"a": b"a" * 50, "b": b"b" * 50})
     remote.failing = {"b"}
     with pytest.raises(TransientError):
         run(remote, tmp_path)
@@ -71,7 +72,7 @@ def test_finished_files_do_not_come_again(tmp_path: Path) -> None:
 
 def test_half_a_line_of_a_journal_is_not_believed(tmp_path: Path) -> None:
     content = bytes(range(250)) * 5
-    remote = Memory(1, a=content)
+    remote = Memory(1, {"a": content})
     (file,) = remote.list_files()
     store = Store(tmp_path)
     part = partial.PartialFile(store.path("a"), file)
@@ -90,7 +91,7 @@ def test_half_a_line_of_a_journal_is_not_believed(tmp_path: Path) -> None:
 
 
 def test_parts_of_another_version_are_dropped(tmp_path: Path) -> None:
-    remote = Memory(1, a=b"a" * 200)
+    remote = Memory(1, {"a": b"a" * 200})
     (file,) = remote.list_files()
     partial.PartialFile(tmp_path / "files" / "a", file).fetch_part(1, remote, limits.Budget())
     remote.files["a"] = b"b" * 200
@@ -98,7 +99,7 @@ def test_parts_of_another_version_are_dropped(tmp_path: Path) -> None:
 
 
 def test_more_than_was_announced_is_refused(tmp_path: Path) -> None:
-    remote = Memory(1, a=b"a" * 50)
+    remote = Memory(1, {"a": b"a" * 50})
     remote.extra = b"x"
     with pytest.raises(DataError, match="memory://a: the server sends more than it announced"):
         run(remote, tmp_path)
@@ -119,7 +120,7 @@ def test_one_failure_stops_the_other_threads(
             waiting.set()
             return super().read(file, start, end)
 
-    remote = Refusing(2, a=b"a" * 50, b=b"b" * 50)
+    remote = Refusing(2, {"a": b"a" * 50, "b": b"b" * 50})
     remote.failing = {"a"}
     with pytest.raises(UserError, match="memory://b: no right to read it"):
         run(remote, tmp_path)
@@ -128,8 +129,8 @@ def test_one_failure_stops_the_other_threads(
 def test_what_does_not_fit_on_the_disk_is_said_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remote = Memory(1, a=b"a" * 50)
-    monkeypatch.setattr(limits.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
+    remote = Memory(1, {"a": b"a" * 50})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10}))
     with pytest.raises(ResourceError, match=r"memory://: needs 0\.0 GB, and 0\.0 are free; free"):
         run(remote, tmp_path)
     assert not remote.asked

@@ -83,3 +83,12 @@ def test_a_link_out_of_the_cache_is_refused(fetch: Fetch, cache: Path, tmp_path:
     (snapshot / "data" / "x.json").symlink_to(tmp_path / "secret")
     with pytest.raises(UserError, match=r"x\.json is a link out of the folder"):
         fetch("hf://datasets/owner/name/data")
+
+
+def test_a_hub_that_does_not_answer_may_answer_later(
+    fetch: Fetch, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(TransientError, match="datasets/owner/other: Got: ConnectError"):
+        fetch("hf://datasets/owner/other")

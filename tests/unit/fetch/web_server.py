@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import http.server
 import re
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -84,16 +85,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serve() -> Iterator[tuple[str, Behaviour]]:
+def serve(tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, Behaviour]]:
     """Run a server; yield its address, `http://127.0.0.1:PORT`, and how it behaves."""
     behaviour = Behaviour()
     handler = type("Handler", (_Handler,), {"behaviour": behaviour})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
+    if tls:
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", behaviour
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}", behaviour
     finally:
         server.shutdown()
         server.server_close()
