@@ -35,9 +35,9 @@ def test_levenshtein(one: str, other: str, distance: int) -> None:
     ("prediction", "answers", "value"),
     [
         ("STOP", ["stop"], 1.0),
-        ("stpo", ["stop"], 0.5),  # two of four letters: at the threshold
+        ("stab", ["stop"], 0.5),  # two of four letters: at the threshold
         ("stxxx", ["stop"], 0.0),  # three of five: below
-        ("stopp", ["go", "stop"], 1 - 1 / 5),  # the closest answer counts
+        ("stops", ["go", "stop"], 1 - 1 / 5),  # the closest answer counts
         ("", ["stop"], 0.0),
         ("a   b", ["A b"], 1.0),
         ("a  c", ["A b"], 1 - 1 / 4),  # distance of "a c", length of "a  c" as written
@@ -246,7 +246,9 @@ def test_hateful_memes_counts_ties_half() -> None:
 def test_bongard_hoi_counts_both_queries() -> None:
     pairs = [(0, 1), (0, 0), (1, 0)]
     assert bongard_hoi.score({"seen_cat_seen_act": pairs}) == {"seen_cat_seen_act": 0.5}
-    four = dict(zip(bongard_hoi.SPLITS, ([(0, 1)], pairs, pairs, [(1, 0)]), strict=True))
+    four: dict[str, list[tuple[int, int]]] = dict(
+        zip(bongard_hoi.SPLITS, ([(0, 1)], pairs, pairs, [(1, 0)]), strict=True)
+    )
     assert bongard_hoi.score(four)["avg"] == 0.5
 
 

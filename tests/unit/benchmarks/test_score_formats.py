@@ -44,7 +44,7 @@ def aokvqa(folder: Path, answers: Any = None) -> Files:
 
 def stvqa(folder: Path, answers: Any = None) -> Files:
     data = [{"question_id": key, "answers": ["stop"]} for key in (1, 2)]
-    good = [{"question_id": 1, "answer": "stop"}, {"question_id": 2, "answer": "stpo"}]
+    good = [{"question_id": 1, "answer": "stop"}, {"question_id": 2, "answer": "stab"}]
     references = write(folder / "train_task_3.json", {"data": data})
     return write(folder / "results.json", good if answers is None else answers), references
 
@@ -180,7 +180,7 @@ def nextqa_open(folder: Path, answers: Any = None) -> Files:
     ), references
 
 
-GOOD: dict[str, tuple[Make, dict[str, float]]] = {
+GOOD: dict[str, tuple[Make, dict[str, Any]]] = {
     "aokvqa": (aokvqa, {"MC": 100.0, "DA": 100.0}),
     "stvqa": (stvqa, {"ANLS": 0.75}),
     "gqa": (gqa, {"accuracy": 100.0, "consistency": 0.0, "validity": 100.0, "plausibility": 0.0}),
@@ -324,6 +324,14 @@ def test_mmbench_counts_answers_that_name_no_choice(tmp_path: Path) -> None:
     answers = {"index": [1, 1_000_001, 2], "prediction": ["A", "B", "neither"]}
     scored = score_files("mmbench", *mmbench(tmp_path, answers))
     assert scored["warnings"][0].startswith("1 of 3 answers name no choice")
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04junk"])
+def test_mmbench_refuses_a_broken_spreadsheet(content: bytes, tmp_path: Path) -> None:
+    predictions, references = mmbench(tmp_path)
+    predictions.write_bytes(content)
+    with pytest.raises(DataError, match=r"submission\.xlsx: not a table"):
+        score_files("mmbench", predictions, references)
 
 
 def test_bongard_hoi_folder_without_a_split_has_no_average(tmp_path: Path) -> None:

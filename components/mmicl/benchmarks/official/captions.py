@@ -48,6 +48,7 @@ def score_flickr30k(predictions: Path, references: Path | None) -> Scored:
         "*.token",
         "captions*.json",
     )
+    truths: Mapping[Key, list[str]]
     if path.suffix == ".token":
         truths = _read_tokens(path)
     elif records := [one for one in read_table(path, "images") if "sentences" in one.value]:

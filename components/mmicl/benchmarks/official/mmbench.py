@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from mmicl.benchmarks.official.reading import (
     Scored,
@@ -112,5 +113,5 @@ def _read_table(path: Path) -> "pd.DataFrame":
             read_file(path)
         separator = "," if path.suffix == ".csv" else "\t"
         return pd.read_csv(path, sep=separator, **options)
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, BadZipFile) as error:
         raise DataError(f"not a table ({error})", where=path) from None

@@ -21,7 +21,7 @@ def score(predictions: Mapping[str, str], questions: Mapping[str, Question]) -> 
 
     The sub-totals are pairs `{"accuracy", "n"}`. `questions` are the balanced ones.
     """
-    groups: dict[str, dict[str, list[bool]]] = {
+    groups: dict[str, dict[str | int, list[bool]]] = {
         name: defaultdict(list)
         for name in (
             "accuracyPerStructuralType",

@@ -31,12 +31,12 @@ _LISTED = (
     "been being have has had having do does did doing a an the and but if or because as until "
     "while to from of at for with about into through during again further then here there when "
     "where why how all any each most other some such only own so than too very s t can will just "
-    "don don't should should've now d ll m o re ve y ain aren aren't couldn couldn't didn didn't "
-    "doesn doesn't hadn hadn't hasn hasn't haven haven't isn isn't ma mightn mightn't mustn "
-    "mustn't needn needn't shan shan't shouldn shouldn't wasn wasn't weren weren't won won't "
-    "wouldn wouldn't"
+    "should should've now d ll m o re ve y ain ma"
 )
-_DROPPED = frozenset(_LISTED.split())
+_NEGATED = "do are could did does had has have is might must need sha should was were wo would"
+_DROPPED = frozenset(_LISTED.split()).union(
+    *({f"{verb}n", f"{verb}n't"} for verb in _NEGATED.split())
+)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _compare(one: str, other: str) -> float:
     senses = [wordnet.synsets(word)[:1] for word in (one, other)]
     if not all(senses):
         return 0.0
-    return senses[0][0].wup_similarity(senses[1][0]) or 0.0
+    return senses[0][0].wup_similarity(senses[1][0]) or 0.0  # type: ignore[union-attr]
 
 
 def _percent(values: Sequence[float]) -> float:
