@@ -220,3 +220,20 @@ def test_a_shard_without_its_table_is_refused(tmp_path: Path, ingest, table: byt
         path.with_suffix(".parquet").write_bytes(table)
     with pytest.raises(DataError, match=r"1 of 1 records .*(missing_table|no table of Parquet)"):
         ingest("sbu", tmp_path / "shards", limit=0.5)
+
+
+SCRIPTS = {
+    "arabic": "كلب يجري على الشاطئ",
+    "devanagari": "एक कुत्ता दौड़ रहा है",
+    "thai": "สุนัขวิ่งบนชายหาด",
+    "chinese": "一只狗在沙滩上奔跑",
+    "family": "a 👨‍👩‍👧 on a beach",
+    "combining": "cafe\u0301 am Fluß",
+}
+
+
+def test_captions_of_several_scripts_stay_as_they_are(official, ingest, paint) -> None:
+    entries = [photo(f"{name}.jpg", "test", text) for name, text in SCRIPTS.items()]
+    folder = official({"dataset_flickr30k.json": {"images": entries}})
+    paint(folder, *(f"images/{name}.jpg" for name in SCRIPTS))
+    assert ingest("flickr30k", folder).targets == SCRIPTS
