@@ -37,6 +37,16 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "all": ("finetune.trainable_attention=all",),
 }
 SEEDS = (1234, 1, 2)
+LARGER_TESTS = (
+    "datasets.raven.source=world://raven?n=200&seed=5&test=504",
+    "evaluate.benchmarks.raven.limit=504",
+    "datasets.winoground.source=world://winoground?n=504&seed=7",
+    "evaluate.benchmarks.winoground.limit=504",
+    "datasets.mantis.source=world://mantis?n=900&seed=10&test=510",
+    "evaluate.benchmarks.mantis.limit=2550",
+)
+"""At least 500 items a figure, where the profile has fewer to stay within its minutes. Training
+data is the same."""
 LAST = "evaluate"
 _ENDED = re.compile(r".*: (ran|restored|failed) .* s")
 
@@ -52,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
         study = {
             "revision": code["revision"],
             "dirty": bool(code["dirty"]),
-            "overrides": options.set,
+            "overrides": [*LARGER_TESTS, *options.set],
             "variants": {name: list(VARIANTS[name]) for name in options.only},
             "runs": [],
         }
@@ -130,7 +140,9 @@ def run_variant(
         if _ENDED.fullmatch(line):
             print(f"{title}: {line}", flush=True)
 
-    paths = prepare_workspace(checkout, None, [*overrides, f"seed={seed}", *VARIANTS[variant]])
+    paths = prepare_workspace(
+        checkout, None, [*LARGER_TESTS, *overrides, f"seed={seed}", *VARIANTS[variant]]
+    )
     groups = read_groups(paths)
     bring_up_to_date(paths, groups[: groups.index(LAST) + 1], on_line=show)
     print(f"{title}: done in {time.monotonic() - clock:.0f} s ({paths.root.name})", flush=True)
