@@ -30,7 +30,7 @@ class Dataset(Section):
     reader: str
     """A name of `mmicl.sources`, such as coco_caption or vqav2."""
     source: str
-    """`world://NAME?n=…&seed=…[&test=…]`, a folder of the repository, or `alias://NAME/FOLDER`."""
+    """A URI of `mmicl.fetch.uri` (world, folder, alias, https, s3, hf), or several."""
     licence: str
     max_quarantined: Share
     """Share of records that may be unreadable before the stage fails."""

@@ -141,6 +141,9 @@ def test_a_folder_of_the_repository(tmp_path: Path, official: Path) -> None:
     manifest = fetch(tmp_path, "official?include=images/*.jpg")
     assert len(manifest.files) == 4
     assert manifest.origin == "folder official of the repository"
+    written = json.loads((tmp_path / "root/data/raw/coco/manifest.json").read_text())
+    assert set(written) == {"source", "origin", "licence", "files"}
+    assert set(written["files"][0]) == {"path", "size", "sha256"}
     with pytest.raises(UserError, match="no such folder"):
         fetch(tmp_path, "nowhere")
 
