@@ -145,7 +145,7 @@ def test_mmbench_wants_every_rotation() -> None:
     questions = {
         1: turn(1, "A", logic), 1_000_001: turn(1, "B", logic), 2: turn(2, "A", "social")
     }  # fmt: skip
-    right = mmbench.score_groups({1: "A", 1_000_001: "A", 2: "A"}, questions)
+    right = mmbench.score_groups({1: "B", 1_000_001: "B", 2: "A"}, questions)
     assert right == {1: False, 2: True}
     assert mmbench.score(right, questions) == {
         "dev": {"Overall": 0.5, "LR": 0.0, "ocr": 0.5, "social": 1.0}
@@ -236,9 +236,9 @@ def test_vsr_by_meta_category_and_relation() -> None:
 
 
 def test_hateful_memes_counts_ties_half() -> None:
-    scores = hateful_memes.score([0.9, 0.4, 0.4, 0.1], [1, 0, 1, 0], [1, 1, 0, 0])
+    scores = hateful_memes.score([0.9, 0.4, 0.4, 0.1], [1, 0, 1, 1], [1, 1, 0, 0])
     # Of four pairs of a hateful and a harmless one three are in order and one ties.
-    assert scores == {"roc_auc": 0.875, "accuracy": 0.5, "TP": 1, "FP": 1, "TN": 1, "FN": 1}
+    assert scores == {"roc_auc": 0.875, "accuracy": 0.25, "TP": 1, "FP": 2, "TN": 0, "FN": 1}
     with pytest.raises(ValueError, match="all right labels are the same"):
         hateful_memes.score([0.5], [1], [1])
 
