@@ -176,7 +176,7 @@ def use_params(profile: Annotated[str, typer.Argument(help="A file of profiles/.
 @app.command(rich_help_panel="Look")
 def ingest(
     dataset: Annotated[str, typer.Argument(help="A reader: coco_caption, vqav2, vcr, …")],
-    source: Annotated[str, typer.Option(help="world://…, a folder, or alias://NAME/FOLDER.")],
+    source: Annotated[str, typer.Option(help="world://…, a folder, alias://, s3://, https://, hf://.")],
     out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
     file: Annotated[
         list[str] | None,
@@ -185,12 +185,10 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Read one dataset outside the pipeline: counts per split, quarantined by reason."""
-    from mmicl.sources import READERS, find_reader, name_files
     from mmicl.stages.ingest import ingest_uri
 
-    if file:  # of this process alone: one command reads one dataset
-        READERS[dataset] = name_files(find_reader(dataset), split_pairs(file))
-    print_object(ingest_uri(dataset, source, out, Paths.here()), as_json)
+    names = split_pairs(file or [])
+    print_object(ingest_uri(dataset, source, out, Paths.here(), names), as_json)
 
 
 @app.command(rich_help_panel="Look")

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 from checkouts import copy_checkout, run_in
 
 BUDGET = {
-    "fetch": 30, "ingest": 30, "augment": 5, "build": 10, "validate": 30,
-    "pretrain": 110, "features": 30, "finetune": 110, "evaluate": 60, "register": 25,
+    "fetch": 45, "ingest": 45, "augment": 5, "build": 10, "validate": 15,
+    "pretrain": 115, "features": 30, "finetune": 115, "evaluate": 100, "register": 25,
 }  # fmt: skip
 """Seconds per stage group on two idle cores, start-up of its processes included."""
 WHOLE = {"first run": 480, "second run": 15, "deployment run, up to date": 60}

@@ -1,6 +1,7 @@
 """Stage ingest@DATASET: official files into Examples, quarantine and the picture store."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from mmicl.config import load_config
 from mmicl.errors import UserError
 from mmicl.files import replace_folder
 from mmicl.paths import Paths
-from mmicl.sources import READERS, Reader, find_reader, ingest_dataset
+from mmicl.sources import READERS, Reader, find_reader, ingest_dataset, name_files
 from mmicl.stages import StageContext
 
 
@@ -37,12 +38,15 @@ def run(context: StageContext) -> None:
     )
 
 
-def ingest_uri(dataset: str, source: str, out: Path, paths: Paths) -> dict[str, Any]:
+def ingest_uri(
+    dataset: str, source: str, out: Path, paths: Paths, names: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Read one dataset outside the pipeline, with its official splits and any share quarantined.
 
     `dataset` is a reader, or a dataset of params.yaml whose reader is meant.
     `out` gets examples.parquet, rejected.parquet, manifest.json and images/. A plain folder is
-    read in place; it may lie anywhere. The quarantine is this command's purpose, so only a
+    read in place; it may lie anywhere. `names` says which files play which role where they are
+    named otherwise (docs/datasets.md). The quarantine is this command's purpose, so only a
     dataset without a single sound record is refused.
 
     Returns:
@@ -52,7 +56,7 @@ def ingest_uri(dataset: str, source: str, out: Path, paths: Paths) -> dict[str, 
         UserError: The reader, source or `out` is wrong.
         DataError: A whole file cannot be read, or no record can.
     """
-    reader = _choose_reader(dataset, paths)
+    reader = name_files(_choose_reader(dataset, paths), names or {})
     out = out.expanduser().resolve()
     _check_replaceable(out)
     work = paths.cache("ingest")
@@ -101,7 +105,7 @@ def _bring(source: str, folder: Path, paths: Paths) -> Path:
     if parsed.kind == "alias" and not parsed.include:
         return locate_folder(parsed, paths.root)
     fetch_dataset(
-        source, folder, licence="", state=folder.parent / "fetch", root=paths.root,
+        source, folder, licence="", state=paths.cache("fetch"), root=paths.root,
         generate=render_world,
     )  # fmt: skip
     return folder
