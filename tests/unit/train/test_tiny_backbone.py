@@ -19,6 +19,7 @@ from mmicl.records import PLACEHOLDER, Template
 from mmicl.train.tiny.__main__ import main
 from mmicl.train.tiny.language import NO_DECLARATION, Reader, ReadingTask, look_nearby
 from mmicl.train.tiny.loop import train
+from mmicl.train.tiny.marks import list_standings
 from mmicl.train.tiny.packed import group_rows
 from mmicl.train.tiny.tasks import SKILLS, make_asked
 from mmicl.train.tiny.vision import (
@@ -158,8 +159,8 @@ def test_slots_are_told_which_words_and_images_the_question_names(
     with torch.no_grad():
         for value in reader.marks.parameters():
             value.zero_()  # a classifier that knows nothing
-        loss = reader.find_slots(prompts, torch.zeros(slots, reader.marks.in_features))
-    assert loss.item() == pytest.approx(6 * math.log(2) + math.log(20), abs=1e-4)
+        loss = reader.marks(prompts, torch.zeros(slots, reader.marks.image.in_features))
+    assert loss.item() == pytest.approx(8 * math.log(2) + math.log(20), abs=1e-4)
 
 
 def test_of_an_episode_the_pictures_with_the_right_name_are_the_sources(
@@ -172,6 +173,25 @@ def test_of_an_episode_the_pictures_with_the_right_name_are_the_sources(
         told = re.findall(rf"\b({'|'.join(LABELS)})\b", row.text)
         assert len(told) == len(row.pictures) - 1
         assert row.sources == {place for place, name in enumerate(told) if name == row.target}
+
+
+def test_slots_are_told_how_their_thing_stands_to_those_that_the_question_names(
+    parts: tuple[Reader, ReadingTask],
+) -> None:
+    reader, _ = parts
+    star, ring, heart = (
+        Thing("star", "red", "small", 0, 0),
+        Thing("ring", "red", "small", 1, 2),
+        Thing("heart", "blue", "large", 2, 1),
+    )
+    scene = Scene((star, ring, heart), 0)
+    phrases = reader.marks.list_phrases(scene)
+    text = set(reader.list_tokens("is the red ring left of the blue heart"))
+    # of the ring and the heart: left of, right of, above, below
+    assert list_standings(scene, phrases, text) == [
+        [1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1], [0, 0, 0, 0],
+    ]  # fmt: skip
+    assert list_standings(scene, phrases, set()) == [[0, 0, 0, 0]] * 4
 
 
 def test_two_heads_start_with_what_stands_near() -> None:
