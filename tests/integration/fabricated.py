@@ -34,7 +34,7 @@ def fabricate(root: Path) -> Paths:
         shutil.copy2(ROOT / name, root / name)
     _write_code(root)
     paths = Paths(root, root / ".mmicl")
-    set_params(paths, **{"seed": 1})
+    set_params(paths, seed=1, finetune__learning_rate=1e-3)
     for command in (
         ["git", "init", "--quiet"],
         [str(Path(sys.executable).parent / "dvc"), "init", "--quiet"],
@@ -56,6 +56,7 @@ def set_params(paths: Paths, **changes: Any) -> Config:
     value["build"]["finetune"] = {"coco": 10, "vqav2": 20}
     benchmarks = value["evaluate"]["benchmarks"]
     value["evaluate"]["benchmarks"] = {name: benchmarks[name] for name in ("vqav2", "pope")}
+    value["register"]["margins"] = {"vqav2.accuracy": 5.0, "pope.accuracy": 5.0}
     for key, new in changes.items():
         *sections, last = key.split("__")
         place = value

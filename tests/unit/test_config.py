@@ -41,6 +41,7 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("pretrain.steps", "many", r"pretrain.steps: .*integer, got 'many'"),
         ("launch.zero_stage", 4, r"launch.zero_stage: .*3"),
         ("build.finetune", {"nowhere": 3}, r"build.finetune: no dataset named nowhere"),
+        ("ablation.variants", {"full": []}, r"claims\[0\]: no variant named no-scheme; .*full"),
     ],
 )
 def test_a_wrong_key_is_named(key: str, value: Any, message: str) -> None:
