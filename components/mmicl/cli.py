@@ -176,7 +176,9 @@ def use_params(profile: Annotated[str, typer.Argument(help="A file of profiles/.
 @app.command(rich_help_panel="Look")
 def ingest(
     dataset: Annotated[str, typer.Argument(help="A reader: coco_caption, vqav2, vcr, …")],
-    source: Annotated[str, typer.Option(help="world://…, a folder, alias://, s3://, https://, hf://.")],
+    source: Annotated[
+        str, typer.Option(help="world://…, a folder, alias://, s3://, https://, hf://.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
     file: Annotated[
         list[str] | None,
