@@ -17,7 +17,7 @@ from mmicl.records import Sample
 
 TINY = Path(__file__).resolve().parents[2] / "profiles" / "tiny.yaml"
 COLOURS = ("red", "green", "blue", "yellow")
-SHORT = {"steps": 6, "global_batch": 8, "max_target_tokens": 16}
+SHORT = {"steps": 6, "global_batch": 8, "max_target_tokens": 16, "learning_rate": 1e-3}
 
 
 def make_workspace(root: Path, *, dropout: float = 0.0, pictures: int = 24, **launch: int) -> Paths:
