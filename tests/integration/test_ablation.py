@@ -95,9 +95,9 @@ def test_every_variant_is_measured_and_every_claim_judged(toy: Paths) -> None:
 
 
 def test_an_unknown_variant_is_one_line(toy: Paths) -> None:
-    ended = ablate(toy, "--variant", "fulll")
+    ended = ablate(toy, "--variant", "absent")
     assert ended.returncode == 2
-    assert "no variant named fulll; there are full, short" in ended.stdout + ended.stderr
+    assert "no variant named absent; there are full, short" in ended.stdout + ended.stderr
 
 
 def check_mlflow(paths: Paths) -> None:

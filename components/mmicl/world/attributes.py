@@ -35,7 +35,7 @@ def list_unnamed_colors() -> dict[str, tuple[int, int, int]]:
     """Colours on a lattice, far from those that have a name, and not as pale as a background."""
     lattice = [
         color
-        for color in itertools.product(LEVELS, repeat=3)
+        for color in itertools.product(LEVELS, LEVELS, LEVELS)
         if min(color) <= LEVELS[3]
         and all(math.dist(color, named) > DISTANCE for named in COLORS.values())
     ]
