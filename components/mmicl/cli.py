@@ -3,11 +3,13 @@
 Commands import what they need when they run, so that `--help` is instant.
 """
 
+import contextlib
 import json
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 from rich.console import Console
@@ -39,6 +41,8 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="key=value over the profile; repeatable.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+
+BROWSE_PORT = 4300
 
 
 def checkout() -> Path:
@@ -194,6 +198,38 @@ def ingest(
 
 
 @app.command(rich_help_panel="Look")
+def browse(
+    profile: Profile = None,
+    overrides: Overrides = None,
+    port: Annotated[int, typer.Option(help="On loopback; 0 takes a free one.")] = BROWSE_PORT,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", help="key=value: part, dataset, task, split, images, text."),
+    ] = None,
+    once: Annotated[
+        Path | None, typer.Option("--once", help="Write one page to this file and serve nothing.")
+    ] = None,
+) -> None:
+    """Look at the built samples in a browser: pictures, prompt, target, provenance."""
+    from mmicl.browse import make_server, open_view, parse_choice, write_alone
+    from mmicl.config import load_config
+    from mmicl.files import write_text
+    from mmicl.workspace import choose_workspace
+
+    once = once and once.resolve()
+    choice = parse_choice(split_pairs(filters or [], "--filter", "key=value"))
+    paths = choose_workspace(enter(checkout()), profile, overrides or [])
+    view = open_view(paths, load_config(paths.root / "params.yaml"))
+    if once is not None:
+        write_text(once, write_alone(view, choice))
+        return
+    with make_server(view, port) as server, contextlib.suppress(KeyboardInterrupt):
+        address = f"http://127.0.0.1:{server.server_port}/"
+        console.print(f"{address}?{urlencode(choice.fields())}  (Ctrl-C ends)", soft_wrap=True)
+        server.serve_forever()
+
+
+@app.command(rich_help_panel="Look")
 def predict(
     model: Annotated[str, typer.Argument(help="NAME, NAME@alias, NAME/version, or a folder.")],
     text: Annotated[str, typer.Argument(help="A prompt that names its images: …<image0>…")],
@@ -275,20 +311,20 @@ def hand_over(command: str, paths: Paths, *options: str) -> None:
     os.execve(sys.executable, words, environment)  # noqa: S606
 
 
-def split_pairs(pairs: list[str]) -> dict[str, str]:
-    """`role=path` options as a mapping.
+def split_pairs(
+    pairs: list[str], option: str = "--file", form: str = "role=path"
+) -> dict[str, str]:
+    """The texts of a repeatable option, each of the form `form`, as a mapping.
 
     Raises:
-        UserError: One has no `=`, or a role is named twice.
+        UserError: One has no `=`, or a key is named twice.
     """
     found: dict[str, str] = {}
     for pair in pairs:
-        role, equals, path = pair.partition("=")
-        if not (role and equals and path) or role in found:
-            raise UserError(
-                f"not role=path: {pair!r}", where="--file", remedy="give each role once"
-            )
-        found[role] = path
+        key, equals, value = pair.partition("=")
+        if not (key and equals and value) or key in found:
+            raise UserError(f"not {form}: {pair!r}", where=option, remedy="give each once")
+        found[key] = value
     return found
 
 

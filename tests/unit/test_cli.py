@@ -19,7 +19,7 @@ def mmicl(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str
 
 def test_help_lists_every_command() -> None:
     text = mmicl("--help").stdout
-    for command in ("run", "up", "plan", "params", "stage", "ingest", "predict", "score", "trace"):
+    for command in "run up plan params stage ingest browse predict score trace".split():
         assert f" {command} " in text
 
 
