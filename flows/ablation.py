@@ -4,24 +4,18 @@ Workspaces share DVC's cache and the state, so what variants have in common is c
 a flow that was cut off goes on where it was. The report is written after every variant.
 """
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from prefect import State, flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import State, flow
 from prefect.runtime import flow_run
-from prefect.states import Failed
-from prefect.tasks import exponential_backoff
 
-from flows.stage import LOG, may_pass
+from flows.frame import LOG, die_with_worker, fail, stage_task, tracked
 from mmicl.ablation.comparison import Scored, judge_claims, read_scored
 from mmicl.ablation.report import write_report
 from mmicl.config import Ablation, load_config
 from mmicl.errors import MmiclError, UserError
 from mmicl.paths import Paths
-from mmicl.pipeline import make_error, read_groups, try_up_to_date
-from mmicl.supervision import die_with_parent
+from mmicl.pipeline import bring_up_to_date, read_groups
 from mmicl.tracking import add_variant, end_ablation, start_ablation, sync
 from mmicl.workspace import prepare_workspace
 
@@ -40,12 +34,12 @@ def ablation(seeds: list[int] | None = None, variants: list[str] | None = None) 
     Returns:
         Nothing, or the state that says which foreseen error ended it.
     """
-    if os.environ.get("PREFECT__FLOW_RUN_ID"):
-        die_with_parent()  # of a killed worker, nothing goes on
+    die_with_worker()
     paths = Paths.here()
     try:
         grid = choose_grid(load_config(paths.root / "params.yaml").ablation, seeds, variants)
-        with tracked_ablation(paths) as run_id:
+        run_id = start_ablation(paths, str(flow_run.id))
+        with tracked(lambda status: end_ablation(paths, run_id, paths.ablation, status)):
             found: list[Scored] = []
             for seed in grid.seeds:
                 for name, overrides in grid.variants.items():
@@ -53,8 +47,7 @@ def ablation(seeds: list[int] | None = None, variants: list[str] | None = None) 
                     write_report(paths.ablation, grid, found, judge_claims(grid.claims, found))
         LOG.info("written: %s", paths.ablation / "index.html")
     except MmiclError as error:
-        LOG.error("mmicl: %s", error)
-        return Failed(name=f"{error.kind.capitalize()} error", message=str(error))
+        return fail(error)
     return None
 
 
@@ -90,35 +83,13 @@ def measure(paths: Paths, run_id: str, variant: str, seed: int, overrides: Seque
     return named(paths, run_id, variant, seed, list(overrides))
 
 
-@task(
-    retries=3,
-    retry_delay_seconds=exponential_backoff(10),
-    retry_condition_fn=may_pass,
-    cache_policy=NO_CACHE,  # DVC knows what is up to date
-    persist_result=False,
-)
+@stage_task()
 def _measure(paths: Paths, run_id: str, variant: str, seed: int, overrides: list[str]) -> Scored:
     """Bring the variant's workspace up to its scores; params and scores go to MLflow."""
     own = prepare_workspace(paths, None, [f"seed={seed}", *overrides])
     LOG.info("%s, seed %d: in %s", variant, seed, own.root.name)
     groups = read_groups(own)
-    results = try_up_to_date(own, groups[: groups.index(LAST) + 1], on_line=LOG.info)
-    failures = [result for result in results if result.status == "failed"]
-    if failures:
-        raise make_error(failures[0])
+    bring_up_to_date(own, groups[: groups.index(LAST) + 1], on_line=LOG.info)
     registered = sync(own, load_config(own.root / "params.yaml"))
     add_variant(own, run_id, registered.pipeline_run, variant, seed)
     return read_scored(own, variant, seed)
-
-
-@contextmanager
-def tracked_ablation(paths: Paths) -> Iterator[str]:
-    """The MLflow run that all variants nest under; yields its id."""
-    run_id = start_ablation(paths, str(flow_run.id))
-    try:
-        yield run_id
-    except BaseException as error:
-        status = "FAILED" if isinstance(error, Exception) else "KILLED"
-        end_ablation(paths, run_id, paths.ablation, status)
-        raise
-    end_ablation(paths, run_id, paths.ablation, "FINISHED")

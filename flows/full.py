@@ -6,14 +6,13 @@ from contextlib import contextmanager
 
 from prefect import State, flow
 from prefect.runtime import flow_run
-from prefect.states import Failed
 
-from flows.stage import LOG, bring_up_to_date
+from flows.frame import LOG, die_with_worker, fail, tracked
+from flows.stage import bring_up_to_date
 from mmicl.config import load_config
 from mmicl.errors import MmiclError
 from mmicl.paths import Paths
 from mmicl.registry.summary import write_summary
-from mmicl.supervision import die_with_parent
 from mmicl.tracking import PIPELINE_VARIABLE, end_pipeline, start_pipeline, sync
 from mmicl.workspace import choose_workspace
 
@@ -49,8 +48,7 @@ def full(
     Returns:
         Nothing, or the state that says which foreseen error ended it.
     """
-    if os.environ.get("PREFECT__FLOW_RUN_ID"):
-        die_with_parent()  # of a killed worker, nothing goes on
+    die_with_worker()
     try:
         paths = choose_checkout(profile, overrides or [])
         with tracked_pipeline(paths) as run_id:
@@ -60,8 +58,7 @@ def full(
             registered = sync(paths, load_config(paths.root / "params.yaml"), run_id)
             write_summary(paths, load_config(paths.root / "params.yaml"), results, registered)
     except MmiclError as error:
-        LOG.error("mmicl: %s", error)
-        return Failed(name=f"{error.kind.capitalize()} error", message=str(error))
+        return fail(error)
     return None
 
 
@@ -80,9 +77,5 @@ def tracked_pipeline(paths: Paths) -> Iterator[str]:
     config = load_config(paths.root / "params.yaml")
     run_id = start_pipeline(paths, str(flow_run.id), config.profile)
     os.environ[PIPELINE_VARIABLE] = run_id
-    try:
+    with tracked(lambda status: end_pipeline(paths, run_id, status)):
         yield run_id
-    except BaseException as error:
-        end_pipeline(paths, run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
-        raise
-    end_pipeline(paths, run_id, "FINISHED")

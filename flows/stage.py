@@ -1,30 +1,21 @@
 """The one task: bring a stage group up to date through DVC."""
 
-import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 import httpx
-from prefect import task
 from prefect.artifacts import create_link_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
-from prefect.tasks import exponential_backoff
 
-from mmicl.errors import TransientError
+from flows.frame import LOG, stage_task
 from mmicl.lineage import recorded_fingerprint
 from mmicl.paths import Paths
 from mmicl.pipeline import StageResult, make_error, try_up_to_date
 from mmicl.registry.summary import MLFLOW_PORT
 from mmicl.tracking import PIPELINE_VARIABLE
 from mmicl.tracking.store import Store
-
-LOG = logging.getLogger("mmicl")
-LOG.setLevel(logging.INFO)
-# Lines of this logger are what a person follows; prefect.toml sends them to the server.
 
 HOUR = 3600
 TIMEOUTS = {"pretrain": 14 * 24 * HOUR, "finetune": 14 * 24 * HOUR}
@@ -43,18 +34,7 @@ def bring_up_to_date(paths: Paths, group: str) -> list[StageResult]:
     return named(paths, group)
 
 
-def may_pass(task: Any, run: Any, state: Any) -> bool:
-    """Whether it is worth trying again: a data error stays one."""
-    return isinstance(state.result(raise_on_failure=False), TransientError)
-
-
-@task(
-    retries=3,
-    retry_delay_seconds=exponential_backoff(10),
-    retry_condition_fn=may_pass,
-    cache_policy=NO_CACHE,  # DVC knows what is up to date
-    persist_result=False,
-)
+@stage_task()
 def _bring_up_to_date(paths: Paths, group: str) -> list[StageResult]:
     """Run DVC for a stage group; its lines go to the log, its members into the run's name."""
     results = try_up_to_date(paths, [group], on_line=LOG.info)

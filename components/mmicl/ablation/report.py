@@ -72,9 +72,8 @@ def draw_page(ablation: Ablation, found: Sequence[Scored], findings: Sequence[Fi
         "of items that share a picture. The grid stood in params.yaml before the first run.</p>",
         "<h2>What the paper claims, and what came out</h2>",
     ]
-    measured = [one for one in findings if one.difference is not None]
-    if measured:
-        picture = base64.b64encode(draw_findings(measured)).decode("ascii")
+    if any(one.difference for one in findings):
+        picture = base64.b64encode(draw_findings(findings)).decode("ascii")
         lines.append(f'<img alt="Differences" src="data:image/png;base64,{picture}">')
     lines += _draw_findings_table(findings)
     lines += [
@@ -86,18 +85,16 @@ def draw_page(ablation: Ablation, found: Sequence[Scored], findings: Sequence[Fi
 
 
 def draw_findings(findings: Sequence[Finding]) -> bytes:
-    """A forest plot of the differences as PNG; small dots are seeds."""
+    """A forest plot of the differences that were measured, as PNG; small dots are seeds."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(10, 1 + 0.34 * len(findings)), layout="constrained")
+    measured = [(one, one.difference) for one in findings if one.difference]
+    figure, axes = plt.subplots(figsize=(10, 1 + 0.34 * len(measured)), layout="constrained")
     labels = []
-    for place, one in enumerate(findings):
-        if one.difference is None:
-            continue
-        low, mean, high = one.difference
+    for place, (one, (low, mean, high)) in enumerate(measured):
         color = COLORS[one.verdict]
         axes.plot([low, high], [place, place], color=color, linewidth=3)
         axes.plot(list(one.by_seed.values()), [place] * len(one.by_seed), "o", color=color,

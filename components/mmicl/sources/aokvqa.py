@@ -8,20 +8,19 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from mmicl.records import Example, Split
+from mmicl.records import Example
 from mmicl.sources.coco import group_name, photo_places
 from mmicl.sources.json_tables import keep_public
 from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import (
+    SPLITS,
     Official,
     ReadContext,
     Record,
-    RecordError,
     Text,
+    check_choice,
     refuse_reserved,
 )
-
-FILES: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
 
 
 class Question(Official):
@@ -37,8 +36,8 @@ class Question(Official):
 
 def find_questions(context: ReadContext) -> Iterator[Record]:
     """Every question whose answer is public."""
-    for name, split in FILES.items():
-        path = context.find(f"aokvqa_v1p0_{name}.json")
+    for split in SPLITS:
+        path = context.find(f"aokvqa_v1p0_{split}.json")
         if path:
             records = context.read_records(path, split, "question_id")
             yield from keep_public(context, records, "correct_choice_idx")
@@ -48,8 +47,7 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
     """One question with its photo and four choices."""
     question = Question.model_validate(record.value)
     right, choices = question.correct_choice_idx, tuple(question.choices)
-    if not 0 <= right < len(choices):
-        raise RecordError("malformed", f"correct_choice_idx {right} of {len(choices)} choices")
+    check_choice("correct_choice_idx", right, len(choices))
     refuse_reserved(question.direct_answers)
     folders = ("val2017", "train2017") if record.split == "val" else ("train2017", "val2017")
     image = context.image(

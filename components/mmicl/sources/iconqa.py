@@ -11,11 +11,19 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import Field
 
-from mmicl.records import Example, Split
+from mmicl.records import Example
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text, check_plain
+from mmicl.sources.reading import (
+    SPLITS,
+    Official,
+    ReadContext,
+    Record,
+    RecordError,
+    Text,
+    check_choice,
+    check_plain,
+)
 
-SPLITS: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
 ROOTS = ("", "iconqa", "iconqa_data/iconqa")
 
 
@@ -40,8 +48,8 @@ def find_pictures(context: ReadContext) -> Iterator[Record]:
 def _find(context: ReadContext, kind: str) -> Iterator[Record]:
     """Every problem of a kind; its many little files are hashed as one."""
     for root in ROOTS:
-        for name, split in SPLITS.items():
-            folder = context.folder / root / name / kind
+        for split in SPLITS:
+            folder = context.folder / root / split / kind
             digest = hashlib.sha256()
             paths = sorted(folder.glob("*/data.json"), key=_number)
             for path in paths:
@@ -89,8 +97,7 @@ def convert_pictures(record: Record, context: ReadContext) -> Iterator[Example]:
 
 def _check(record: Record) -> Problem:
     problem = Problem.model_validate(record.value)
-    if not 0 <= problem.answer < len(problem.choices):
-        raise RecordError("malformed", f"answer {problem.answer} of {len(problem.choices)} choices")
+    check_choice("answer", problem.answer, len(problem.choices))
     return problem
 
 

@@ -7,20 +7,13 @@ video's id, or by id, start and end where a video has several.
 
 from collections.abc import Iterator
 
-from mmicl.records import Example, Split
+from mmicl.records import Example
 from mmicl.sources.msrvtt_qa import FRAMES
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import (
-    Official,
-    ReadContext,
-    Record,
-    Text,
-    refuse_reserved,
-)
+from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, Text, refuse_reserved
 from mmicl.sources.tables import read_table
 from mmicl.sources.vqa_form import most_common
 
-FILES: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
 ANSWERS = ("answer1", "answer2", "answer3", "answer4", "answer5")
 
 
@@ -40,8 +33,8 @@ class Question(Official):
 
 def find_questions(context: ReadContext) -> Iterator[Record]:
     """Every question, by its number in its file (it has no id of its own)."""
-    for name, split in FILES.items():
-        if path := context.find(f"{name}.csv", f"ivqa/{name}.csv"):
+    for split in SPLITS:
+        if path := context.find(f"{split}.csv", f"ivqa/{split}.csv"):
             rows = read_table(context, path, split, "video_id", ("video_id", "question", *ANSWERS))
             for number, record in enumerate(rows, start=1):
                 yield Record(split, str(number), record.file, record.value)

@@ -12,9 +12,10 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from mmicl.records import Example, Split
+from mmicl.records import Example
 from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import (
+    SPLITS,
     Official,
     ReadContext,
     Record,
@@ -23,7 +24,6 @@ from mmicl.sources.reading import (
     refuse_reserved,
 )
 
-FILES: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
 IMAGE_TOKEN = "<image>"  # noqa: S105 - of a prompt
 _NUMBER = re.compile(r"\b[Ii]mage (\d+)\b")
 _SEVERAL = re.compile(r"\b[Ii]mages \d")
@@ -62,8 +62,8 @@ class Question(Official):
 
 def find_records(context: ReadContext) -> Iterator[Record]:
     """Every record of train, val and test."""
-    for name, split in FILES.items():
-        path = context.find(f"{name}.json", f"data/{name}.json")
+    for split in SPLITS:
+        path = context.find(f"{split}.json", f"data/{split}.json")
         if path:
             yield from context.read_records(path, split, "id")
 

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 
 from mmicl.errors import DataError
 from mmicl.files import hash_file
-from mmicl.records import Example, Split
+from mmicl.records import Example
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, check_plain
+from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError, check_plain
 from mmicl.sources.tables import read_table
 
-FILES: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
 NAMES = ("LOC_synset_mapping.txt", "words.txt")
 QUESTION = "What object is in the image?"
 _CLASS = re.compile(r"(n\d{8})\s+(\S.*)")
@@ -34,8 +33,8 @@ def find_pictures(context: ReadContext) -> Iterator[Record]:
         DataError: The list of names is missing or not UTF-8.
     """
     names: dict[str, str] | None = None
-    for name, split in FILES.items():
-        path = context.find(f"{name}.csv")
+    for split in SPLITS:
+        path = context.find(f"{split}.csv")
         if path is None:
             continue
         names = read_names(context) if names is None else names
@@ -43,7 +42,7 @@ def find_pictures(context: ReadContext) -> Iterator[Record]:
             if isinstance(record.value, RecordError):
                 yield record
             else:
-                yield Record(split, record.id, record.file, (record.value, name, names))
+                yield Record(split, record.id, record.file, (record.value, split, names))
 
 
 def read_names(context: ReadContext) -> dict[str, str]:

@@ -7,13 +7,12 @@ convert them to MP4 under the same names.
 
 from collections.abc import Iterator
 
-from mmicl.records import Example, Split
+from mmicl.records import Example
 from mmicl.sources.msrvtt_qa import FRAMES
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text
+from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError, Text
 from mmicl.sources.tables import read_table
 
-FILES: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
 COLUMNS = ("video", "question", "answer", "qid")
 
 
@@ -28,10 +27,10 @@ class Question(Official):
 
 def find_questions(context: ReadContext) -> Iterator[Record]:
     """Every question of train, val and test, under the official names of the fields."""
-    for name, split in FILES.items():
-        if path := context.find(f"{name}_qa.json", f"MSVD-QA/{name}_qa.json"):
+    for split in SPLITS:
+        if path := context.find(f"{split}_qa.json", f"MSVD-QA/{split}_qa.json"):
             yield from context.read_records(path, split, "id")
-        elif path := context.find(f"{name}.csv", f"msvd/{name}.csv"):
+        elif path := context.find(f"{split}.csv", f"msvd/{split}.csv"):
             for record in read_table(context, path, split, "qid", COLUMNS):
                 value = record.value
                 if not isinstance(value, RecordError):

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from typing import Literal
 
 from mmicl.errors import DataError
-from mmicl.records import Example, Split
+from mmicl.records import Example
 from mmicl.sources.msrvtt_qa import FRAMES
 from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import (
+    SPLITS,
     Official,
     ReadContext,
     Record,
@@ -22,7 +23,6 @@ from mmicl.sources.reading import (
 )
 from mmicl.sources.tables import read_table
 
-FILES: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
 OPTIONS = ("a0", "a1", "a2", "a3", "a4")
 COLUMNS = ("video", "question", "answer", "qid", "type")
 MAP = "map_vid_vidorID.json"
@@ -61,8 +61,8 @@ def find_questions(context: ReadContext, columns: tuple[str, ...]) -> Iterator[R
     places = context.read_json(mapped) if mapped else {}
     if not isinstance(places, dict):
         raise DataError("is no object of videos", where=f"{context.dataset}: {MAP}")
-    for name, split in FILES.items():
-        path = context.find(f"{name}.csv", f"nextqa/{name}.csv")
+    for split in SPLITS:
+        path = context.find(f"{split}.csv", f"nextqa/{split}.csv")
         if path is None:
             continue
         for record in read_table(context, path, split, "qid", columns):

@@ -74,6 +74,16 @@ def check_plain(text: str) -> str:
         raise RecordError(error.type, f"{text[:80]!r} {error.message()}") from None
 
 
+def check_choice(field: str, number: int, choices: int) -> None:
+    """See that the right choice's number, from 0, is that of a choice.
+
+    Raises:
+        RecordError: It is not.
+    """
+    if not 0 <= number < choices:
+        raise RecordError("malformed", f"{field} {number} of {choices} choices")
+
+
 def refuse_reserved(texts: Iterable[str]) -> None:
     """Refuse texts that are kept as they are, such as annotated answers, if one is reserved.
 

@@ -20,6 +20,7 @@ from mmicl.sources.reading import (
     Record,
     RecordError,
     Text,
+    check_choice,
     dump_meta,
     refuse_reserved,
     write_plainly,
@@ -69,8 +70,7 @@ def find_problems(context: ReadContext) -> Iterator[Record]:
 def convert_problem(record: Record, context: ReadContext) -> Iterator[Example]:
     """The hint and the question in one, and the text of the right choice."""
     problem = Problem.model_validate(record.value)
-    if not 0 <= problem.answer < len(problem.choices):
-        raise RecordError("malformed", f"answer {problem.answer} of {len(problem.choices)} choices")
+    check_choice("answer", problem.answer, len(problem.choices))
     refuse_reserved([problem.hint])
     hint = " ".join(problem.hint.split())
     base = PurePosixPath(record.file).parent

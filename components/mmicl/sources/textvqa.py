@@ -8,13 +8,12 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from mmicl.records import Example, Split
+from mmicl.records import Example
 from mmicl.sources.json_tables import keep_public, read_list
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, Text, refuse_reserved
-from mmicl.sources.vqa_form import Pair, describe, join_answers, match, most_common
+from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, Text, refuse_reserved
+from mmicl.sources.vqa_form import describe, join_answers, match, most_common, name_pair
 
-FILES: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
 FOLDERS = ("train_images/", "test_images/", "images/")
 
 
@@ -29,12 +28,10 @@ class Question(Official):
 
 def find_questions(context: ReadContext) -> Iterator[Record]:
     """Every question; in VQA's form a record's value is that of `join_answers`."""
-    for name, split in FILES.items():
-        path = context.find(f"TextVQA_0.5.1_{name}.json")
+    for split in SPLITS:
+        path = context.find(f"TextVQA_0.5.1_{split}.json")
         if path is None:
-            questions = (f"{name}_questions_vqa_format.json",)
-            pair = Pair(split, name, questions, (f"{name}_annotations_vqa_format.json",))
-            yield from join_answers(context, [pair])
+            yield from join_answers(context, [name_pair(split)])
             continue
         records = read_list(context, path, "data", split, "question_id")
         yield from keep_public(context, records, "answers")

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import Field
 
-from mmicl.records import Example, Split, crop_reference
+from mmicl.records import Example, crop_reference
 from mmicl.sources.boxes import cut_box
 from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import (
+    SPLITS,
     Official,
     ReadContext,
     Record,
@@ -23,7 +24,6 @@ from mmicl.sources.reading import (
 )
 
 Tokens = list[str | list[int]]
-FILES: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
 _JOINED = re.compile(r" (?=[.,;:!?)]|'(?:s|re|ve|ll|d|m|t)\b|n't\b)")
 """Blanks that tokenising put before punctuation and contractions."""
 
@@ -51,8 +51,8 @@ class Metadata(Official):
 
 def find_questions(context: ReadContext) -> Iterator[Record]:
     """Every question whose answer is public."""
-    for name, split in FILES.items():
-        path = context.find(f"{name}.jsonl", f"vcr1annots/{name}.jsonl")
+    for split in SPLITS:
+        path = context.find(f"{split}.jsonl", f"vcr1annots/{split}.jsonl")
         if path is None:
             continue
         for record in context.read_records(path, split, "annot_id"):

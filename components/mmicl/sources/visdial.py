@@ -15,6 +15,7 @@ from mmicl.records import Example, Split
 from mmicl.sources.coco import group_name, photo_places
 from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import (
+    SPLITS,
     Official,
     ReadContext,
     Record,
@@ -23,8 +24,6 @@ from mmicl.sources.reading import (
     check_plain,
     write_plainly,
 )
-
-FILES: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
 
 
 class Round(Official):
@@ -54,8 +53,8 @@ class Texts:
 
 def find_dialogs(context: ReadContext) -> Iterator[Record]:
     """Every dialogue; a record's value is (dialogue, the file's texts)."""
-    for name, split in FILES.items():
-        path = context.find(f"visdial_1.0_{name}.json")
+    for split in SPLITS:
+        path = context.find(f"visdial_1.0_{split}.json")
         if path is None:
             continue
         table = context.read_json(path)

@@ -10,13 +10,11 @@ from pathlib import PurePosixPath
 
 from pydantic import Field
 
-from mmicl.records import Example, Split
+from mmicl.records import Example
 from mmicl.sources.json_tables import keep_public
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, Text, refuse_reserved
-from mmicl.sources.vqa_form import Answer, Pair, describe, join_answers, match, most_common
-
-FILES: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
+from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, Text, refuse_reserved
+from mmicl.sources.vqa_form import Answer, describe, join_answers, match, most_common, name_pair
 
 
 class Question(Official):
@@ -31,12 +29,10 @@ class Question(Official):
 
 def find_questions(context: ReadContext) -> Iterator[Record]:
     """Every question; in VQA's form a record's value is that of `join_answers`."""
-    for name, split in FILES.items():
-        path = context.find(f"Annotations/{name}.json", f"{name}.json")
+    for split in SPLITS:
+        path = context.find(f"Annotations/{split}.json", f"{split}.json")
         if path is None:
-            questions = (f"{name}_questions_vqa_format.json",)
-            pair = Pair(split, name, questions, (f"{name}_annotations_vqa_format.json",))
-            yield from join_answers(context, [pair])
+            yield from join_answers(context, [name_pair(split)])
             continue
         yield from keep_public(context, context.read_records(path, split, "image"), "answers")
 

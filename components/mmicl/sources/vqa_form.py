@@ -60,6 +60,14 @@ class Pair:
     annotations: tuple[str, ...]
 
 
+def name_pair(split: Split) -> Pair:
+    """The files of datasets that were put into VQA's form afterwards (open_flamingo's names)."""
+    questions, annotations = (
+        (f"{split}_{part}_vqa_format.json",) for part in ("questions", "annotations")
+    )
+    return Pair(split, split, questions, annotations)
+
+
 def join_answers(context: ReadContext, pairs: Sequence[Pair]) -> Iterator[Record]:
     """Every question with its annotation.
 

@@ -12,6 +12,7 @@ from mmicl.tracking.runs import (
     start_pipeline,
 )
 from mmicl.tracking.serving import SERVER_ENVIRONMENT, server_command
+from mmicl.tracking.store import RunStatus
 from mmicl.tracking.sync import sync
 from mmicl.tracking.versions import Registered, model_folder, read_lineage
 
@@ -19,6 +20,7 @@ __all__ = [
     "PIPELINE_VARIABLE",
     "SERVER_ENVIRONMENT",
     "Registered",
+    "RunStatus",
     "StageRun",
     "add_variant",
     "end_ablation",

@@ -14,6 +14,10 @@ from mmicl.world.matrices import Panel
 from mmicl.world.scenes import Scene, Thing
 
 SLOTS = 4
+PHRASE_WORDS = 5
+"""Words of a phrase, at most."""
+COLOR, SHAPE = 1, 2
+"""Their places in the phrase of a thing: size, colour, shape, row, column."""
 NOTHING = "nothing"
 
 

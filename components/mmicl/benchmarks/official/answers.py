@@ -8,6 +8,7 @@ from mmicl.benchmarks.official.reading import (
     index_records,
     need_references,
     pick_file,
+    read_answers,
     read_file,
     read_mapping,
     read_table,
@@ -85,13 +86,7 @@ def score_vqa(predictions: Path, references: Path | None) -> Scored:
         texts = [entry["answer"] for entry in answers]
         truths.append(vqa.Annotation(key, texts, record.get("question_type", str), kind))
     wanted = index_records(((truth.question_id, truth) for truth in truths), annotations)
-    answers = index_records(
-        (
-            (record.get("question_id", (int, str)), record.get("answer", str))
-            for record in read_table(predictions)
-        ),
-        predictions,
-    )
+    answers = read_answers(predictions)
     refuse_unknown(answers, wanted, predictions)
     scores = vqa.score(answers, truths)
     return Scored(
@@ -156,13 +151,7 @@ def score_stvqa(predictions: Path, references: Path | None) -> Scored:
         ),
         path,
     )
-    answers = index_records(
-        (
-            (record.get("question_id", (int, str)), record.get("answer", str))
-            for record in read_table(predictions)
-        ),
-        predictions,
-    )
+    answers = read_answers(predictions)
     refuse_unknown(answers, wanted, predictions)
     values = {str(key): anls.similarity(answers[key], right) for key, right in wanted.items()}
     return Scored(len(values), {"ANLS": sum(values.values()) / len(values)}, dict(values))

@@ -8,11 +8,10 @@ from mmicl.benchmarks.official.reading import (
     Record,
     Scored,
     compare_ids,
-    index_records,
     need_references,
     pick_file,
+    read_answers,
     read_mapping,
-    read_table,
 )
 from mmicl.benchmarks.scorers import gqa
 from mmicl.errors import DataError
@@ -32,13 +31,7 @@ def score_gqa(predictions: Path, references: Path | None) -> Scored:
     balanced = {key: one for key, one in questions.items() if one["isBalanced"]}
     if not balanced:
         raise DataError("no balanced questions", where=path)
-    answers = index_records(
-        (
-            (record.get("questionId", str), record.get("prediction", str))
-            for record in read_table(predictions)
-        ),
-        predictions,
-    )
+    answers = read_answers(predictions, "questionId", "prediction", str)
     compare_ids(answers, balanced, predictions)
     unknown = sum(key not in questions for key in answers)
     metrics = gqa.score(answers, balanced)

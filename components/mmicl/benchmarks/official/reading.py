@@ -167,6 +167,18 @@ def index_records(records: Iterable[tuple[K, V]], where: object) -> dict[K, V]:
     return found
 
 
+def read_answers(
+    path: Path, key: str = "question_id", answer: str = "answer", kind: Any = (int, str)
+) -> dict[Any, str]:
+    """A table of predictions: the text under `answer` by the id, of a `kind`, under `key`.
+
+    Raises:
+        DataError: The file is no such table, or an id stands twice.
+    """
+    rows = read_table(path)
+    return index_records(((row.get(key, kind), row.get(answer, str)) for row in rows), path)
+
+
 def compare_ids(predicted: Iterable[K], wanted: Iterable[K], where: object) -> list[K]:
     """See that every wanted id has a prediction; returns predicted ids that nobody wanted.
 

@@ -16,18 +16,19 @@ from torch.nn import functional
 
 from mmicl.records import MAX_PROXIES
 from mmicl.train.tiny.prompts import Prompt
-from mmicl.world.description import Picture, describe
+from mmicl.world.description import COLOR, PHRASE_WORDS, SHAPE, Picture, describe
 from mmicl.world.scenes import Relation, Scene, hold_relation
 
-PHRASE_WORDS = 5
-COLOR, SHAPE = 1, 2
-"""Places of a thing's words in its phrase."""
 RELATIONS: tuple[Relation, ...] = ("left of", "right of", "above", "below")
-YES_NO_WEIGHTS = {"named": 2.0, "shared": 2.0, "stands": 2.0, "asked": 1.0, "source": 1.0}
-"""Beside the answer's loss of 1, and that of the slot's image."""
-SIZES = {"named": PHRASE_WORDS, "shared": PHRASE_WORDS, "stands": len(RELATIONS), "asked": 1,
-         "source": 1}  # fmt: skip
-"""Yes/no questions of each kind, a slot."""
+YES_NO = {
+    "named": (PHRASE_WORDS, 2.0),
+    "shared": (PHRASE_WORDS, 2.0),
+    "stands": (len(RELATIONS), 2.0),
+    "asked": (1, 1.0),
+    "source": (1, 1.0),
+}
+"""Yes/no questions at a slot: how many of each kind, and their weight beside the answer's loss of 1
+and that of the slot's image."""
 
 Phrase = list[int]
 """Token ids of at most PHRASE_WORDS words."""
@@ -44,7 +45,7 @@ class Marks(nn.Module):
 
     def __init__(self, width: int, list_tokens: Callable[[str], list[int]], slots: int) -> None:
         super().__init__()
-        self.yes_no = nn.Linear(width, sum(SIZES.values()))
+        self.yes_no = nn.Linear(width, sum(count for count, _ in YES_NO.values()))
         self.image = nn.Linear(width, MAX_PROXIES)
         self._list_tokens, self._slots = list_tokens, slots
 
@@ -53,15 +54,9 @@ class Marks(nn.Module):
         rows = [row for prompt in prompts for row in self.mark(prompt)]
         images = [number for prompt in prompts for number in list_images(prompt, self._slots)]
         loss = functional.cross_entropy(self.image(states), torch.tensor(images))
-        wanted = torch.tensor(rows)
-        found = self.yes_no(states)
-        parts = zip(
-            YES_NO_WEIGHTS.values(),
-            found.split(list(SIZES.values()), 1),
-            wanted.split(list(SIZES.values()), 1),
-            strict=True,
-        )
-        for weight, logits, labels in parts:
+        counts = [count for count, _ in YES_NO.values()]
+        found, wanted = self.yes_no(states).split(counts, 1), torch.tensor(rows).split(counts, 1)
+        for (_, weight), logits, labels in zip(YES_NO.values(), found, wanted, strict=True):
             loss = loss + weight * functional.binary_cross_entropy_with_logits(logits, labels)
         return loss
 
@@ -107,9 +102,9 @@ def list_standings(
         return [nowhere] * len(phrases)
     counts = [
         sum(word in text for word in words[COLOR : SHAPE + 1])
-        for words, _ in zip(phrases, picture.things, strict=False)
+        for words in phrases[: len(picture.things)]
     ]
-    most = max(counts)
+    most = max(counts, default=0)
     named = [
         thing for thing, count in zip(picture.things, counts, strict=True) if count == most > 0
     ]

@@ -36,7 +36,7 @@ from mmicl.world.attributes import (
     Combination,
     list_combinations,
 )
-from mmicl.world.description import NOTHING, Crop, Picture, describe
+from mmicl.world.description import COLOR, NOTHING, PHRASE_WORDS, SHAPE, Crop, Picture, describe
 from mmicl.world.matrices import CONFIGURATIONS, Panel, count_levels
 from mmicl.world.panels import render_panel
 from mmicl.world.rendering import lay_out, render_scene
@@ -47,9 +47,8 @@ if TYPE_CHECKING:
 
     from mmicl.model.processor import MmiclProcessor
 
-PHRASE_WORDS = 5
 CELL_WORDS = 3
-"""Size, colour, shape."""
+"""Size, colour, shape: the first words of a thing's phrase."""
 NO_WORD = ""
 WORDS = tuple(
     dict.fromkeys(
@@ -57,8 +56,6 @@ WORDS = tuple(
          *POLYGONS)
     )
 )  # fmt: skip
-COLOR, SHAPE = 1, 2
-"""Their places among the words of a phrase, and of a cell."""
 PANEL_SHARE, CROP_SHARE = 0.15, 0.15
 UNNAMED_SHARE = 0.45
 """How many things get a colour without a name, and no loss on its word. Without them the shape is
