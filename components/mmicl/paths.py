@@ -26,7 +26,7 @@ class Paths:
         return self.root / "data" / "raw" / dataset
 
     def examples(self, dataset: str) -> Path:
-        """examples.parquet, rejected.parquet, manifest.json (stage ingest)."""
+        """Tables of examples, rejected records and pictures, manifest.json (stage ingest)."""
         return self.root / "data" / "examples" / dataset
 
     def images(self, dataset: str) -> Path:
@@ -37,6 +37,16 @@ class Paths:
     def bank(self) -> Path:
         """The instruction bank that build reads (stage augment)."""
         return self.root / "data" / "instructions.jsonl"
+
+    @property
+    def paraphrases(self) -> Path:
+        """What the endpoint wrote, what was dropped and why, the bill (stage augment)."""
+        return self.root / "reports" / "paraphrases.json"
+
+    @property
+    def accepted(self) -> Path:
+        """Paraphrases that a person accepted: code, in git, no out of a stage."""
+        return self.root / "components" / "mmicl" / "augment" / "accepted.yaml"
 
     @property
     def mic(self) -> Path:
@@ -76,6 +86,11 @@ class Paths:
     def metrics(self) -> Path:
         """The headline scores alone, as `dvc metrics show` prints them (stage evaluate)."""
         return self.root / "reports" / "metrics.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """The report of all scores for a person (stage evaluate)."""
+        return self.root / "reports" / "evaluation.html"
 
     @property
     def predictions(self) -> Path:

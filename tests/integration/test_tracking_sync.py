@@ -102,6 +102,9 @@ def test_pipeline_run_carries_everything(tracked: tuple[Paths, Registered]) -> N
     text = page.read_text()
     assert text.count('<article class="high">') == text.count('<article class="low">') == 6
     assert text.count("data:image/jpeg;base64,") == 12
+    report = store.artifact(registered.pipeline_run, "evaluation.html")
+    assert report is not None
+    assert "version 1 is champion: it passes every gate" in report.read_text()
     finetune = store.run(run.data.tags["mmicl.run.finetune"])
     assert finetune.data.tags["mlflow.parentRunId"] == registered.pipeline_run
     assert finetune.data.metrics["facts.kept.train"] == 2

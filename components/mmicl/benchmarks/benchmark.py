@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from mmicl.records import Example, Prediction, Request, RequestKind
+from mmicl.mic.queries import Query, expand
+from mmicl.records import Example, Prediction, Request, RequestKind, Split
 
+PAPER = "MMICL, arXiv 2309.07915"
 Columns = dict[str, np.ndarray]
 """Column -> one number per item, float64 [items]."""
 Sums = Mapping[str, np.ndarray]
@@ -20,7 +22,7 @@ Sums = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Item:
-    """An Example with its requests and their predictions, in the order of `mic.queries.expand`."""
+    """An Example with its requests and their predictions, in the order of `Benchmark.ask`."""
 
     example: Example
     requests: tuple[Request, ...]
@@ -43,10 +45,12 @@ class Metric:
         formula: From column sums to points; nan where nothing was counted.
         ratio: Numerator and denominator columns where the formula is their mean over items, for
             comparing two models item by item.
+        ranked: Whether more is better.
     """
 
     formula: Callable[[Sums], np.ndarray]
     ratio: tuple[str, str] | None = None
+    ranked: bool = True
 
 
 def mean(numerator: str, denominator: str = "n") -> Metric:
@@ -69,13 +73,24 @@ def divide(numerator: Any, denominator: Any, otherwise: float = float("nan")) ->
 
 @dataclass(frozen=True)
 class Published:
-    """A published figure. Unverified ones were not checked against the source's own table."""
+    """A published figure, in our metric's points.
+
+    Attributes:
+        system: Model and setting.
+        metric: One of the benchmark's `metrics`.
+        value: As printed.
+        verified: Whether it was checked against its source's own table, or by arithmetic that ties
+            it to other sources.
+        note: What to know before comparing.
+        source: Where it is printed.
+    """
 
     system: str
     metric: str
     value: float
     verified: bool
     note: str = ""
+    source: str = PAPER
 
 
 @dataclass(frozen=True)
@@ -85,6 +100,7 @@ class Benchmark:
     Attributes:
         name: As in params `evaluate.benchmarks`.
         version: Changes whenever scores of before and after cannot be compared.
+        category: The family that the report shows it in, in the paper's words where it has some.
         task: What its Examples must be (key of the instruction bank).
         kind: How a model is asked.
         metrics: By name; those with nothing to count are left out of a report.
@@ -96,10 +112,14 @@ class Benchmark:
             control `majority`.
         licence: Of questions and pictures.
         published: Figures to hold beside ours.
+        split: Which rows are asked where the dataset has none of the test split: the split that
+            is reported where the official test answers are not public.
+        ask: An Example's questions, where they are not those of training.
     """
 
     name: str
     version: str
+    category: str
     task: str
     kind: RequestKind
     metrics: Mapping[str, Metric]
@@ -109,6 +129,8 @@ class Benchmark:
     constant: Callable[[Sequence[Example]], Constant]
     licence: str
     published: Sequence[Published] = field(default=())
+    split: Split = "test"
+    ask: Callable[[Example], list[Query]] = expand
 
 
 def most_common(values: Sequence[str]) -> str:

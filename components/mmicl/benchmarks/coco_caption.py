@@ -40,6 +40,7 @@ def _bleu(sums: Sums) -> np.ndarray:
 COCO_CAPTION = Benchmark(
     name="coco_caption",
     version="coco-caption/pycocoevalcap-1.2",
+    category="captioning",
     task="caption",
     kind="generate",
     metrics={"CIDEr": mean("CIDEr"), "Bleu_4": Metric(_bleu), "ROUGE_L": mean("ROUGE_L")},

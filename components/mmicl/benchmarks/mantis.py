@@ -108,13 +108,14 @@ def _columns(examples: Sequence[Example], right: np.ndarray) -> Columns:
 MANTIS = Benchmark(
     name="mantis",
     version="mantis/exact-match/swap-of-both-singles",
+    category="several images",
     task="multi",
     kind="generate",
     metrics={
         **{name: mean(name, f"n_{name}") for name in CATEGORIES},
         "swap": mean("swap", "swap_pairs"),
         # How many pairs `swap` is the share of.
-        "swap_pairs": Metric(lambda sums: np.asarray(sums["swap_pairs"], float)),
+        "swap_pairs": Metric(lambda sums: np.asarray(sums["swap_pairs"], float), ranked=False),
     },
     headline=("proxy", "which", "swap"),
     judge=judge,

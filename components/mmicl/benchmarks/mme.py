@@ -92,6 +92,7 @@ def _total(subtasks: Iterable[str]) -> Metric:
 MME = Benchmark(
     name="mme",
     version="mme/calculation@dd29509",
+    category="perception and cognition",
     task="mme",
     kind="yes_probability",
     metrics={

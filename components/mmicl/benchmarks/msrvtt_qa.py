@@ -33,6 +33,7 @@ def guess(examples: Sequence[Example], train: Sequence[Example]) -> Columns | No
 MSRVTT_QA = Benchmark(
     name="msrvtt_qa",
     version="msrvtt-qa/exact-match",
+    category="video QA",
     task="video",
     kind="generate",
     metrics={"accuracy": mean("right")},

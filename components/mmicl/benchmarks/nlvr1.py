@@ -10,6 +10,7 @@ from mmicl.benchmarks.benchmark import Benchmark
 NLVR1 = Benchmark(
     name="nlvr1",
     version="nlvr1/metrics_images@56f4bc8/order-0",
+    category="visual reasoning",
     task="nlvr",
     kind="candidates",
     metrics=statements.METRICS,

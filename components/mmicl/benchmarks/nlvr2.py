@@ -6,6 +6,7 @@ from mmicl.benchmarks.benchmark import Benchmark, Published
 NLVR2 = Benchmark(
     name="nlvr2",
     version="nlvr2/metrics@e6a286a",
+    category="visual reasoning",
     task="nlvr",
     kind="candidates",
     metrics=statements.METRICS,

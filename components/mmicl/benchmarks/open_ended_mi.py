@@ -39,6 +39,7 @@ def _columns(examples: Sequence[Example], right: np.ndarray) -> Columns:
 OPEN_ENDED_MI = Benchmark(
     name="open_ended_mi",
     version="open-ended-mi/exact-match",
+    category="several images",
     task="episode",
     kind="generate",
     metrics={

@@ -52,25 +52,28 @@ def _columns(examples: Sequence[Example], yes: np.ndarray) -> Columns:
 def _metrics(suffix: str) -> dict[str, Metric]:
     """The official metrics of one setting (pooled: no suffix), as scorers.pope.score has them."""
 
-    def of(formula: Callable[..., np.ndarray]) -> Metric:
+    def of(formula: Callable[..., np.ndarray], ranked: bool = True) -> Metric:
         def points(sums: Sums) -> np.ndarray:
             counts = [np.asarray(sums[name + suffix], float) for name in _COUNTS]
             return np.where(sum(counts) == 0, np.nan, 100 * formula(*counts))
 
-        return Metric(points)
+        return Metric(points, ranked=ranked)
 
     return {
         f"accuracy{suffix}": mean(f"right{suffix}", f"n{suffix}"),
         f"precision{suffix}": of(lambda tp, fp, tn, fn: divide(tp, tp + fp, 0.0)),
         f"recall{suffix}": of(lambda tp, fp, tn, fn: divide(tp, tp + fn, 0.0)),
         f"f1{suffix}": of(lambda tp, fp, tn, fn: divide(2 * tp, 2 * tp + fp + fn, 0.0)),
-        f"yes_ratio{suffix}": of(lambda tp, fp, tn, fn: divide(tp + fp, tp + fp + tn + fn)),
+        f"yes_ratio{suffix}": of(
+            lambda tp, fp, tn, fn: divide(tp + fp, tp + fp + tn + fn), ranked=False
+        ),
     }
 
 
 POPE = Benchmark(
     name="pope",
     version="pope/evaluate@f3ec604",
+    category="hallucination",
     task="pope",
     kind="yes_probability",
     metrics={

@@ -37,6 +37,7 @@ def guess(examples: Sequence[Example], _: Sequence[Example]) -> Columns:
 RAVEN = Benchmark(
     name="raven",
     version="raven/yes-per-candidate",
+    category="nonverbal reasoning",
     task="raven",
     kind="yes_probability",
     metrics={"accuracy": mean("right")},

@@ -14,13 +14,12 @@ from mmicl.config import Scheme
 from mmicl.errors import DataError, UserError
 from mmicl.mic.chance import rank
 from mmicl.mic.exemplars import ExemplarPool
-from mmicl.mic.queries import expand
 from mmicl.mic.scheme import find_fault, render
 from mmicl.mic.templates import TASKS, pick_template
 from mmicl.records import BLANK_IMAGE, Example, Request, Template, split_reference
 
 Asked = tuple[Example, tuple[Request, ...]]
-"""An Example and its requests, in the order of `mic.queries.expand`."""
+"""An Example and its requests, in the order of its benchmark's questions."""
 
 
 @dataclass(frozen=True)
@@ -47,27 +46,30 @@ def choose_examples(
 ) -> Chosen:
     """Take whole groups of the test split in seeded order, `limit` Examples at the most.
 
-    Groups that would exceed the limit are passed over for smaller ones.
+    Where there is no test split it is the benchmark's own. Groups that would exceed the limit are
+    passed over for smaller ones.
 
     Raises:
-        DataError: There is no test Example, one is of another task, or none can be asked.
+        DataError: There is no such Example, one is of another task, or none can be asked.
         UserError: Every group is larger than the limit.
     """
     chosen, groups = Chosen(), defaultdict(list)
+    split = "test" if any(one.split == "test" for one in examples) else benchmark.split
     for example in examples:
-        if example.split != "test":
+        if example.split != split:
             continue
         if example.task != benchmark.task:
             message = f"task {example.task}, but {benchmark.name} asks {benchmark.task}"
             raise DataError(message, where=example.id)
-        faults = {find_fault(query, scheme) for query in expand(example)} - {"", "no target"}
+        queries = benchmark.ask(example)
+        faults = {find_fault(query, scheme) for query in queries} - {"", "no target"}
         if faults:
             chosen.excluded[min(faults)] += 1
         else:
             groups[example.group].append(example)
     if not groups:
         raise DataError(
-            "no Example of the test split can be asked",
+            f"no Example of the {split} split can be asked",
             where=f"benchmark {benchmark.name}",
             remedy="check evaluate.benchmarks and the dataset's resplit",
         )
@@ -116,12 +118,13 @@ def write_requests(
         )
     asked = []
     for example in examples:
-        template = pick_template(protocol.bank, example.task, protocol.seed, example.id)
+        queries = benchmark.ask(example)
+        template = pick_template(protocol.bank, queries[0].task, protocol.seed, example.id)
         shown = example
         if pictures is not None:
             shown = example.model_copy(update={"images": pictures[example.id]})
         requests = []
-        for own, query in zip(expand(example), expand(shown), strict=True):
+        for own, query in zip(queries, benchmark.ask(shown), strict=True):
             exemplars = pool.choose(own, shots, protocol.seed) if shots else []
             rendered = render(query, template, exemplars, scheme=protocol.scheme)
             meta = {"template": template.id, "exemplars": list(rendered.exemplars)}

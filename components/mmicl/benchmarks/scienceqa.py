@@ -62,6 +62,7 @@ def constant(train: Sequence[Example]) -> Constant:
 SCIENCEQA = Benchmark(
     name="scienceqa",
     version="scienceqa/likeliest-choice",
+    category="knowledge QA",
     task="scienceqa",
     kind="candidates",
     metrics={

@@ -32,6 +32,7 @@ def constant(train: Sequence[Example]) -> Constant:
 VCR = Benchmark(
     name="vcr",
     version="vcr/q2a",
+    category="visual reasoning",
     task="vcr",
     kind="candidates",
     metrics={"accuracy": mean("right")},

@@ -57,6 +57,7 @@ def _columns(examples: Sequence[Example], values: Sequence[float]) -> Columns:
 VQAV2 = Benchmark(
     name="vqav2",
     version="vqa-v2/vqaEval@a013f00",
+    category="image QA",
     task="vqa",
     kind="generate",
     metrics={

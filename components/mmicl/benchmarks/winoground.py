@@ -43,6 +43,7 @@ def guess(examples: Sequence[Example], _: Sequence[Example]) -> Columns:
 WINOGROUND = Benchmark(
     name="winoground",
     version="winoground/four-questions",
+    category="visual reasoning",
     task="winoground",
     kind="yes_probability",
     metrics={name: mean(name) for name in ("text", "image", "group")},

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
 from mmicl.benchmarks import BENCHMARKS
+from mmicl.benchmarks.report import write_report
 from mmicl.benchmarks.requests import Protocol
 from mmicl.benchmarks.runner import Asker, Result, run_benchmark, write_results
 from mmicl.errors import UserError
@@ -21,7 +22,7 @@ Value = TypeVar("Value")
 
 
 def run(context: StageContext) -> None:
-    """Write reports/scores.json, reports/predictions and reports/metrics.json.
+    """Write scores.json, metrics.json, predictions and evaluation.html under reports.
 
     Raises:
         UserError: params name an unknown benchmark.
@@ -79,6 +80,8 @@ def run(context: StageContext) -> None:
     context.facts.update(asked=sum(new for _, new in measured.values()), answers=_count(results))
     write_results(paths.scores, paths.predictions, results)
     write_json(paths.metrics, {name: _headline(one) for name, one in results.items()})
+    declared = {name: BENCHMARKS[name] for name in results}
+    write_report(paths.evaluation, results, declared, images, config.seed)
 
 
 def map_in_processes(

@@ -11,11 +11,12 @@ from mmicl.errors import UserError
 from mmicl.files import hash_file, read_json
 from mmicl.paths import Paths
 from mmicl.tracking.chain import Chain, StageOnDisk, dump_params, read_chain, read_curve
+from mmicl.tracking.evaluation import add_champion
 from mmicl.tracking.provenance import describe
 from mmicl.tracking.runs import PIPELINE_VARIABLE, get_stage_run
 from mmicl.tracking.samples import draw_samples
-from mmicl.tracking.store import NOTE_TAG, Input, Store, flatten
-from mmicl.tracking.versions import Registered, register_version
+from mmicl.tracking.store import NOTE_TAG, Input, Store, Version, flatten
+from mmicl.tracking.versions import CHAMPION, Registered, find_champion, register_version
 
 
 def sync(
@@ -64,6 +65,8 @@ def sync(
             store, paths, name, chain.stages["register"], run_ids["register"], lineage
         )
         store.set_tags(pipeline, {"mmicl.model": f"{name}/{version.version}"})
+        if "evaluate" in chain.stages and paths.evaluation.exists():
+            _write_evaluation(store, paths, pipeline, version)
         return Registered(
             name,
             version.version,
@@ -115,18 +118,17 @@ def _list_artifacts(paths: Paths, stage: StageOnDisk) -> list[Path]:
     """The small files of a stage that a person wants to see beside its run."""
     member = stage.name.partition("@")[2]
     files = {
-        "ingest": paths.examples(member) / "manifest.json",
-        "augment": paths.bank,
-        "build": paths.mic / "manifest.json",
-        "validate": paths.validation,
-        "pretrain": paths.root / "reports" / "curves" / "pretrain.csv",
-        "features": paths.features,
-        "finetune": paths.root / "reports" / "curves" / "finetune.csv",
-        "evaluate": paths.scores,
-        "register": paths.gates,
+        "ingest": [paths.examples(member) / "manifest.json"],
+        "augment": [paths.bank],
+        "build": [paths.mic / "manifest.json"],
+        "validate": [paths.validation],
+        "pretrain": [paths.curve("pretrain")],
+        "features": [paths.features],
+        "finetune": [paths.curve("finetune")],
+        "evaluate": [paths.scores, paths.evaluation],
+        "register": [paths.gates],
     }
-    path = files.get(stage.group)
-    return [path] if path is not None and path.exists() else []
+    return [path for path in files.get(stage.group, []) if path.exists()]
 
 
 # --- the pipeline run ----------------------------------------------------------------------------
@@ -175,6 +177,17 @@ def _write_pipeline(
     if "evaluate" in chain.stages:
         store.log_text(run_id, draw_samples(paths, config), "samples.html")
     return lineage
+
+
+def _write_evaluation(store: Store, paths: Paths, run_id: str, version: Version) -> None:
+    """Keep the report of the evaluation with the champion in it."""
+    page = add_champion(
+        paths.evaluation.read_text(encoding="utf-8"),
+        read_json(paths.scores)["benchmarks"],
+        version.tags["mmicl.champion"],
+        None if CHAMPION in version.aliases else find_champion(store, version.name),
+    )
+    store.log_text(run_id, page, paths.evaluation.name)
 
 
 def flatten_scores(scores: Mapping[str, Any]) -> dict[str, float]:

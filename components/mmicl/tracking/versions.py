@@ -116,18 +116,20 @@ def _describe(store: Store, version: Version, lineage: Mapping[str, Any]) -> Non
 
 def _decide(store: Store, version: Version) -> None:
     """Give the aliases: `candidate` to the newest, `champion` to one that earns it."""
-    newest, *_ = others = store.versions(version.name)
+    newest, *_ = store.versions(version.name)
     if version.version == newest.version:
         store.set_alias(version.name, version.version, CANDIDATE)
-    champion = next((item for item in others if CHAMPION in item.aliases), None)
-    verdict = challenge(
-        _enter(store, version),
-        None if champion is None else _enter(store, champion),
-    )
+    verdict = challenge(_enter(store, version), find_champion(store, version.name))
     if verdict.wins:
         store.set_alias(version.name, version.version, CHAMPION)
     store.describe_version(version.name, version.version, verdict.why)
     store.tag_version(version.name, version.version, {_DECISION: verdict.why})
+
+
+def find_champion(store: Store, name: str) -> Entrant | None:
+    """The champion of a registered model, if there is one."""
+    champion = next((one for one in store.versions(name) if CHAMPION in one.aliases), None)
+    return None if champion is None else _enter(store, champion)
 
 
 def _enter(store: Store, version: Version) -> Entrant:
