@@ -38,14 +38,37 @@ class Dataset(Section):
     """null keeps the official splits; shares (sum 1) deal whole groups out by hash of the group."""
 
 
-class Augment(Section):
-    """Instruction augmentation through an OpenAI-compatible endpoint."""
+class Prices(Section):
+    """US dollars per million tokens."""
 
-    endpoint: str | None
-    """Base URL; null uses the shipped bank alone, without any traffic."""
+    input: Annotated[float, Field(ge=0)]
+    output: Annotated[float, Field(ge=0)]
+
+
+class Augment(Section):
+    """Instruction augmentation through an OpenAI-compatible endpoint.
+
+    The credential comes from OPENAI_API_KEY alone; an address with one in it is refused.
+    """
+
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$")] | None
+    """Address before /chat/completions; null uses the bank at hand, without any traffic."""
     model: str
-    paraphrases: Count
+    terms: str
+    """Licence of what the model writes, recorded with each paraphrase."""
+    paraphrases: Annotated[int, Field(ge=1, le=50)]
+    """To ask for, per template written by hand."""
+    temperature: Annotated[float, Field(ge=0, le=2)]
+    budget: Annotated[float, Field(ge=0)]
+    """US dollars for all answers together, those in the cache included."""
+    prices: Prices
+    concurrency: Annotated[int, Field(ge=1, le=64)]
+    """Requests at one time."""
+    retries: Annotated[int, Field(ge=0, le=20)]
+    timeout: Annotated[float, Field(gt=0)]
+    """Seconds without a sign of the server, after which a try counts as failed."""
     require_review: bool
+    """Paraphrases that nobody accepted (`mmicl bank`) stay out of the bank."""
 
 
 class Scheme(Section):
