@@ -97,8 +97,8 @@ def test_outs_are_the_paths_of_the_code_and_nobody_elses() -> None:
     paths = Paths(ROOT, ROOT / ".mmicl")
     members = {name: getattr(paths, name)("${key}") for name in ("raw", "examples", "images")}
     single = (
-        "bank paraphrases mic validation pretrained features finetuned scores metrics predictions evaluation "
-        "export gates"
+        "bank paraphrases mic validation pretrained features finetuned scores metrics "
+        "predictions evaluation export gates"
     )
     known = [*members.values(), *(getattr(paths, name) for name in single.split())]
     outs = [out for stage in STAGES for key in ("outs", "metrics") for out in listed(stage, key)]
