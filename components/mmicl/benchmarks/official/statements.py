@@ -150,7 +150,7 @@ def score_bongard_hoi(predictions: Path, references: Path | None) -> Scored:
     files = sorted(references.glob("*_act.json")) if references.is_dir() else [references]
     splits, per_item, warnings = {}, {}, []
     for path in files:
-        name = next((one for one in bongard_hoi.SPLITS if path.stem.endswith(f"_{one}")), path.stem)
+        name = bongard_hoi.name_split(path.stem)
         answers = predictions / path.name if predictions.is_dir() else predictions
         if not answers.exists():
             warnings.append(f"no {path.name} in {predictions.name}: not scored, no avg")

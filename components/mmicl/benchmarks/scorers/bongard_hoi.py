@@ -12,6 +12,12 @@ SPLITS = (
 RIGHT = (0, 1)
 
 
+def name_split(name: str) -> str:
+    """The split that a file's name ends with, or the name; files say `obj`, the code says `cat`."""
+    official = name.replace("_obj_", "_cat_")
+    return next((split for split in SPLITS if official.endswith(f"_{split}")), name)
+
+
 def score(splits: Mapping[str, Sequence[tuple[int, int]]]) -> dict[str, float]:
     """Accuracies as shares, of pairs of predicted classes by split; `avg` where there are four."""
     scores = {}
