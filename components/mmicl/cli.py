@@ -132,22 +132,24 @@ def stage(
 @app.command(rich_help_panel="Run")
 def plan(profile: Profile = None, overrides: Overrides = None) -> None:
     """What would run and why; for the big profiles also memory, disk and hours, estimated."""
-    from mmicl.config import load_config
+    from mmicl.config import check_config, load_config
     from mmicl.pipeline import status
-    from mmicl.workspace import choose_workspace
+    from mmicl.workspace import choose_workspace, resolve_params
 
     paths = enter(checkout())
     load_config(paths.root / "params.yaml")
     if profile is not None:
-        config = load_config(params_file(paths.root, profile))
+        params = resolve_params(paths.root, profile, overrides or [])
+        config = check_config(params, where=f"profile {profile}")
         if not config.model.base.startswith("builtin:"):
-            print_estimate(config)
+            print_estimate(config, paths)
             return
     paths = choose_workspace(paths, profile, overrides or [])
     table = Table("stage", "state", "why", box=None)
     for item in status(paths):
         table.add_row(item.name, "up to date" if item.up_to_date else "would run", item.why)
     console.print(table)
+    print_paraphrasing(load_config(paths.root / "params.yaml"), paths)
 
 
 @params_app.command("show")
@@ -175,6 +177,23 @@ def use_params(profile: Annotated[str, typer.Argument(help="A file of profiles/.
     load_config(path)
     write_text(root / "params.yaml", path.read_text(encoding="utf-8"))
     console.print(f"params.yaml is now {profile}; see git diff params.yaml")
+
+
+@app.command(rich_help_panel="Configure")
+def bank(
+    accept: Annotated[
+        list[str] | None, typer.Option("--accept", help="An id, or vqa-03-* for all; repeatable.")
+    ] = None,
+) -> None:
+    """Read the paraphrases that wait for review, and accept some into the instruction bank."""
+    from mmicl.augment.review import accept_waiting, print_waiting
+
+    paths = enter(checkout())
+    if not accept:
+        print_waiting(paths, console)
+        return
+    count, path = accept_waiting(paths, accept)
+    console.print(f"{count} accepted; see git diff {path.relative_to(paths.root)}")
 
 
 @app.command(rich_help_panel="Look")
@@ -344,27 +363,24 @@ def resolve_model(model: str) -> Path:
     return model_folder(enter(checkout()), model)
 
 
-def print_estimate(config: "Config") -> None:
+def print_estimate(config: "Config", paths: Paths) -> None:
     """What a big profile needs, with the assumptions behind the figures."""
-    from mmicl.launch import estimate as arithmetic
+    from mmicl.launch.estimate import describe
 
-    needs = arithmetic.estimate(config)
     table = Table(box=None, show_header=False)
-    rows = {
-        "weights": f"{needs.weights / 1e9:.2f} billion",
-        "learning in stage II": f"{needs.trained / 1e9:.2f} billion",
-        "GPUs": f"{needs.gpus}, each with at least {needs.gpu_memory:.0f} GiB",
-        "disk": f"{needs.disk:.0f} GiB",
-        "stage I": f"{needs.pretrain_hours:.1f} hours",
-        "stage II": f"{needs.finetune_hours:.1f} hours",
-        "assumed": f"{arithmetic.GPU_TFLOPS:.0f} TFLOP/s a GPU at {arithmetic.UTILISATION:.0%}, "
-        f"{arithmetic.IMAGES_PER_SAMPLE:.0f} images and {arithmetic.TEXT_TOKENS_PER_SAMPLE:.0f} "
-        "text tokens a sample, activation checkpoints",
-    }
-    for key, value in rows.items():
+    for key, value in describe(config).items():
         table.add_row(key, value)
     console.print(f"[bold]{config.profile}[/bold] (estimated, not measured)")
     console.print(table)
+    print_paraphrasing(config, paths)
+
+
+def print_paraphrasing(config: "Config", paths: Paths) -> None:
+    """What the stage augment would pay an endpoint; nothing where none is set."""
+    from mmicl.augment.bill import describe_plan
+
+    if line := describe_plan(config.augment, paths.cache("paraphrases")):
+        console.print(f"paraphrases by {line}")
 
 
 def print_object(value: dict[str, Any], as_json: bool) -> None:

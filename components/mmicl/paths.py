@@ -113,7 +113,7 @@ class Paths:
         return self.state / "runs" / stage.replace("@", "-") / fingerprint
 
     def cache(self, name: str) -> Path:
-        """A cache that outlives reruns: features, predictions, requests."""
+        """A cache that outlives reruns: features, predictions, paraphrases."""
         return self.state / "cache" / name
 
     def outcome(self, stage: str) -> Path:

@@ -19,7 +19,10 @@ def mmicl(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str
 
 def test_help_lists_every_command() -> None:
     text = mmicl("--help").stdout
-    for command in "run up plan params stage ingest browse predict score trace".split():
+    for command in (
+        "run", "up", "plan", "params", "bank", "stage", "ingest", "browse", "predict", "score",
+        "trace",
+    ):  # fmt: skip
         assert f" {command} " in text
 
 
@@ -50,9 +53,11 @@ def test_outside_a_checkout_says_so(tmp_path: Path) -> None:
 
 
 def test_plan_of_a_big_profile_estimates() -> None:
-    text = mmicl("plan", "--profile", "flan-t5-xxl").stdout
+    override = "augment.base_url=https://api.example.org/v1"
+    text = mmicl("plan", "--profile", "flan-t5-xxl", "--set", override).stdout
     assert "12.23 billion" in text
     assert "estimated, not measured" in text
+    assert "paraphrases by gpt-4o-mini: 130 requests" in text
 
 
 def test_params_show_prints_the_file() -> None:

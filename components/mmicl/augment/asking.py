@@ -77,15 +77,21 @@ def ask_all(
             remedy="raise it, or lower augment.paraphrases",
         )
     purse, endpoint = Purse(config.budget, costs.spent), Endpoint(config, key)
+    failed = threading.Event()
 
     def ask(request: ParaphraseRequest) -> None:
         most = price(bound_tokens(request), config.prices)
         cost = 0.0
         purse.reserve(most)
         try:
+            if failed.is_set():  # what has not begun is not begun; what runs is kept when it ends
+                return
             replies[request.key] = reply = endpoint.ask(request)
             cost = price(used_tokens(request, reply), config.prices)
             cache.keep(request, reply)
+        except BaseException:
+            failed.set()
+            raise
         finally:
             purse.settle(most, cost)
 
@@ -94,7 +100,6 @@ def ask_all(
             for done in as_completed([pool.submit(ask, one) for one in left]):
                 done.result()
         finally:
-            # After a failure what has not begun is not begun; what runs is kept when it ends.
             pool.shutdown(cancel_futures=True)
             endpoint.close()
     return replies

@@ -3,8 +3,10 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from mmicl.augment.prompts import ParaphraseRequest
+from mmicl.augment.bank import shipped_bank
+from mmicl.augment.prompts import ParaphraseRequest, make_requests
 from mmicl.augment.replies import Reply, ReplyCache
 from mmicl.config import Augment, Prices
 
@@ -99,3 +101,20 @@ def forecast(requests: Sequence[ParaphraseRequest], config: Augment, cache: Repl
         expected=sum(price(expected_tokens(one, count), config.prices) for one in left),
         bound=sum(price(bound_tokens(one), config.prices) for one in left),
     )
+
+
+def describe_plan(config: Augment, cache: Path) -> str | None:
+    """What the stage augment would ask and pay, in one line; None where no endpoint is set.
+
+    Args:
+        config: The section `augment`.
+        cache: The folder of the answers that came before.
+
+    Raises:
+        DataError: As `forecast`.
+    """
+    if config.base_url is None:
+        return None
+    hand = [template for some in shipped_bank().values() for template in some]
+    costs = forecast(make_requests(hand, config), config, ReplyCache(cache))
+    return f"{config.model}: {costs}, of a budget of ${config.budget:g}"

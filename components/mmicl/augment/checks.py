@@ -58,7 +58,7 @@ def find_reason(text: str, parent: Template) -> str | None:
         return "character not allowed"
     if reason := _find_slot_reason(text, parent):
         return reason
-    if all(word.startswith("{") for word in split_words(text)):
+    if _has_words(parent.text) and not _has_words(text):
         return "no words"
     if _answer_words(text) != _answer_words(parent.text):
         return "other answer words"
@@ -87,6 +87,11 @@ def _find_slot_reason(text: str, parent: Template) -> str | None:
 def split_words(text: str) -> list[str]:
     """A text's words in lower case, without punctuation; a slot is one word."""
     return WORD.findall(text.casefold())
+
+
+def _has_words(text: str) -> bool:
+    """Whether there is anything beside the slots."""
+    return not all(word.startswith("{") for word in split_words(text))
 
 
 def _answer_words(text: str) -> list[bool]:

@@ -5,19 +5,15 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from mmicl.augment.bill import Bill, make_bill
 from mmicl.augment.checks import Drop, read_answer, sift
 from mmicl.augment.prompts import PROMPT_VERSION, ParaphraseRequest
 from mmicl.augment.replies import Reply
 from mmicl.config import Augment
-from mmicl.errors import DataError, UserError
-from mmicl.files import read_json, write_json
+from mmicl.files import write_json
 from mmicl.records import Template
 
 MODEL_NAME = re.compile(r"[\w.:/-]{1,100}", re.ASCII)
@@ -136,32 +132,3 @@ def write_report(path: Path, found: Collected, config: Augment) -> None:
             "waiting": [template.model_dump() for template in found.waiting],
         },
     )
-
-
-def read_waiting(path: Path) -> list[Template]:
-    """The paraphrases of a report that wait for review.
-
-    Raises:
-        DataError: There is no report, or it is not one.
-    """
-    try:
-        return [Template.model_validate(value) for value in read_json(path)["waiting"]]
-    except (KeyError, TypeError, ValidationError):
-        raise DataError("not a report", where=path, remedy="run mmicl stage augment") from None
-
-
-def select(waiting: Sequence[Template], patterns: Sequence[str]) -> list[Template]:
-    """The templates whose id fits one of the patterns: an id, or one with * as in `vqa-03-*`.
-
-    Raises:
-        UserError: A pattern fits none.
-    """
-    for pattern in patterns:
-        if not any(fnmatchcase(template.id, pattern) for template in waiting):
-            raise UserError(
-                "no paraphrase of that id waits for review",
-                where=pattern,
-                remedy="mmicl bank lists them; after an edit of accepted.yaml, run mmicl stage "
-                "augment",
-            )
-    return [one for one in waiting if any(fnmatchcase(one.id, pattern) for pattern in patterns)]

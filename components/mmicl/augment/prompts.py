@@ -16,7 +16,7 @@ PROMPT_VERSION = 1
 """Recorded with every paraphrase; raise it with any change of RULES or of `make_requests`."""
 RULES = f"""\
 You paraphrase instructions for a model that answers questions about images. The user gives, as \
-JSON, an instruction, its slots, and how many paraphrases to write.
+JSON, a task, an instruction of it, its slots, and how many paraphrases to write.
 - Keep the meaning, and the kind of answer that the instruction asks for. Words that name the \
 possible answers (yes, no, true, false) stay.
 - Every slot stands in each paraphrase exactly once, spelled as given, braces included. There are \
@@ -76,6 +76,7 @@ def make_requests(templates: Iterable[Template], config: Augment) -> list[Paraph
     requests = []
     for template in templates:
         asked = {
+            "task": template.task,
             "instruction": template.text,
             "slots": slots_of(template.text),
             "paraphrases": config.paraphrases,

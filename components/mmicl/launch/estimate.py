@@ -148,5 +148,25 @@ def estimate(config: Config) -> Estimate:
     )
 
 
+def describe(config: Config) -> dict[str, str]:
+    """The estimate in words, with the assumptions behind the figures, in the order of a table.
+
+    Raises:
+        UserError: As `find_architecture`.
+    """
+    needs = estimate(config)
+    return {
+        "weights": f"{needs.weights / 1e9:.2f} billion",
+        "learning in stage II": f"{needs.trained / 1e9:.2f} billion",
+        "GPUs": f"{needs.gpus}, each with at least {needs.gpu_memory:.0f} GiB",
+        "disk": f"{needs.disk:.0f} GiB",
+        "stage I": f"{needs.pretrain_hours:.1f} hours",
+        "stage II": f"{needs.finetune_hours:.1f} hours",
+        "assumed": f"{GPU_TFLOPS:.0f} TFLOP/s a GPU at {UTILISATION:.0%}, "
+        f"{IMAGES_PER_SAMPLE:.0f} images and {TEXT_TOKENS_PER_SAMPLE:.0f} text tokens a sample, "
+        "activation checkpoints",
+    }
+
+
 def _hours(samples: int, operations_per_sample: float, gpus: int) -> float:
     return samples * operations_per_sample / (GPU_TFLOPS * 1e12 * UTILISATION * gpus) / 3600
