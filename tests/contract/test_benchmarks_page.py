@@ -1,4 +1,6 @@
-"""docs/benchmarks.md and the help of `mmicl score` name the benchmarks that can be scored."""
+"""docs/benchmarks.md and the help of `mmicl score` name the benchmarks there are, and those that
+the readers' datasets call for are there.
+"""
 
 import re
 from pathlib import Path
@@ -6,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from mmicl import cli
+from mmicl.benchmarks import BENCHMARKS
 from mmicl.benchmarks.official import OFFICIAL
+from mmicl.benchmarks.page import replace_declared, write_declared
+from mmicl.sources import READERS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 
@@ -43,3 +48,32 @@ def test_who_needs_no_references_is_said_in_the_table(name: str, tmp_path: Path)
         score_files(name, predictions)
     (given,) = (row[2] for row in rows() if row[0] == f"`{name}`")
     assert ("references are needed" in str(caught.value)) == ("none" not in given)
+
+
+def test_the_committed_page_says_what_the_benchmarks_declare() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert replace_declared(text, write_declared(BENCHMARKS.values())) == text, (
+        "run python -m mmicl.benchmarks.page and commit docs/benchmarks.md"
+    )
+
+
+TESTED = sorted(
+    name for name, reader in READERS.items() if "test" in map(str.strip, reader.page.use.split(","))
+)
+
+
+@pytest.mark.parametrize("name", TESTED)
+def test_every_dataset_that_is_for_testing_has_its_benchmark(name: str) -> None:
+    assert name in BENCHMARKS
+
+
+@pytest.mark.parametrize("name", sorted(BENCHMARKS))
+def test_a_benchmark_asks_what_its_reader_makes(name: str) -> None:
+    assert BENCHMARKS[name].task == READERS[name].task
+    assert BENCHMARKS[name].headline
+    assert set(BENCHMARKS[name].headline) <= set(BENCHMARKS[name].metrics)
+
+
+@pytest.mark.parametrize("name", sorted(BENCHMARKS))
+def test_metrics_have_names_that_mlflow_takes(name: str) -> None:
+    assert all(re.fullmatch(r"[\w\-. /:]+", metric) for metric in BENCHMARKS[name].metrics)

@@ -24,6 +24,7 @@ from mmicl.errors import DataError, UserError
 
 _WEBSITE = slice(0, 4)
 _PAGE = slice(2, 9)
+_SPLITS = "dataset_split.json"
 
 
 @dataclass(frozen=True)
@@ -123,8 +124,8 @@ def _read_predictions(predictions: Path) -> tuple[dict[str, str], dict[str, list
 def _read_questions(references: Path) -> dict[str, _Question]:
     if references.is_file():
         return _read_squad(references)
-    if any(references.glob("*.json")):
-        return _read_squad(pick_file(references, "*.json"))
+    if squad := [path for path in references.glob("*.json") if path.name != _SPLITS]:
+        return _read_squad(squad[0] if len(squad) == 1 else pick_file(references, "*.json"))
     tables = sorted(references.glob("*/*/dataset.csv"))
     if not tables:
         raise UserError("no DOMAIN/NN/dataset.csv in the folder", where=references)
