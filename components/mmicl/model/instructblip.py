@@ -6,10 +6,13 @@ the same query path; its word embeddings and the feed-forward layers of the text
 and are left out here.
 """
 
+import copy
 import re
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from mmicl.model.checkpoint import read_checkpoint
 
 if TYPE_CHECKING:
     from transformers import Blip2ForConditionalGeneration, InstructBlipForConditionalGeneration
@@ -24,11 +27,24 @@ _RENAMED = ("qformer.embeddings.layernorm.", "qformer.layernorm.")
 def load_instructblip(
     place: str, *, dtype: torch.dtype, **options: Any
 ) -> "Blip2ForConditionalGeneration":
-    """Load an InstructBLIP folder or hub id, and convert it."""
+    """Load an InstructBLIP or released MMICL checkpoint, and convert it.
+
+    Raises:
+        UserError: As `read_checkpoint`.
+    """
     from transformers import InstructBlipForConditionalGeneration
 
-    loaded = InstructBlipForConditionalGeneration.from_pretrained(place, dtype=dtype, **options)
-    return convert_instructblip(loaded)
+    # The Q-Former's word embeddings may have any number of rows: the released code resizes them to
+    # the Q-Former tokenizer's, and config.json does not always say so.
+    return convert_instructblip(
+        read_checkpoint(
+            InstructBlipForConditionalGeneration,
+            place,
+            dtype=dtype,
+            unused=_TEXT_PATH,
+            **options,
+        )
+    )
 
 
 def convert_instructblip(
@@ -38,10 +54,12 @@ def convert_instructblip(
     from transformers import Blip2Config, Blip2ForConditionalGeneration
 
     shapes: Any = source.config.to_dict()
+    # Built from its dictionary, T5's config would forget that FLAN-T5 does not scale its outputs.
+    text_config = copy.deepcopy(source.config.text_config)
     config = Blip2Config(
         vision_config=_without_type(shapes["vision_config"]),
         qformer_config=_without_type(shapes["qformer_config"]) | {"use_qformer_text_input": False},
-        text_config=shapes["text_config"],
+        text_config=text_config,
         num_query_tokens=shapes["num_query_tokens"],
         image_token_index=shapes["image_token_index"],
     )
@@ -53,7 +71,8 @@ def convert_instructblip(
         if not _TEXT_PATH.match(name)
     }
     target.load_state_dict(weights, strict=True, assign=True)
-    target.tie_weights()
+    # Not `tie_weights`: it would put the embeddings over FLAN-T5's head of its own.
+    target.language_model = source.language_model
     target.generation_config = source.generation_config
     return target.eval()
 

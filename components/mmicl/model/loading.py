@@ -1,6 +1,7 @@
-"""Models in and out: hub folders, trained parts, exports. Safetensors and JSON, never pickle."""
+"""Models in and out: hub folders, trained parts, exports. What we write is safetensors and JSON."""
 
-import json
+import os
+import pickle  # for the name of its error alone
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +12,19 @@ from safetensors.torch import load_file, save_file
 
 from mmicl.errors import DataError, UserError
 from mmicl.files import hash_file, read_json, replace_file, replace_folder, write_json
+from mmicl.model.checkpoint import read_checkpoint
 from mmicl.model.instructblip import MODEL_TYPE as INSTRUCTBLIP
 from mmicl.model.instructblip import load_instructblip
 from mmicl.model.processor import MmiclProcessor
 from mmicl.model.tiny import BACKBONES
-from mmicl.records import MAX_PROXIES, PLACEHOLDER, proxy
+from mmicl.records import PLACEHOLDER
 
 if TYPE_CHECKING:
-    from transformers import Blip2ForConditionalGeneration, PreTrainedTokenizerBase
+    from transformers import Blip2ForConditionalGeneration
 
 BUILTIN = "builtin:"
 BLIP2 = "blip-2"
 WEIGHTS, RECORD = "trained.safetensors", "trained.json"
-_HUB_IMAGE = "<image>"
 
 
 def load_model(
@@ -46,8 +47,6 @@ def load_model(
             or cannot be had from the hub.
         DataError: A folder of trained weights is damaged or does not fit the model.
     """
-    from transformers import AutoTokenizer
-    from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
@@ -55,22 +54,19 @@ def load_model(
     options: dict[str, Any] = {"revision": revision, "local_files_only": Path(place).is_dir()}
     try:
         model = _load_weights(place, base, dtype, options)
-        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
-        images = BlipImageProcessorPil.from_pretrained(place, **options)
-    except (OSError, ValueError, SafetensorError) as error:
+        processor = MmiclProcessor.from_pretrained(place, revision=revision)
+    except (OSError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
         raise UserError(
             f"cannot be loaded ({error})",
             where=base,
             remedy="model.base is builtin:tiny, a folder in the hub's layout or a hub id",
         ) from None
-    tokenizer = add_mmicl_tokens(tokenizer)
-    _fit_tokens(model, tokenizer, base)
+    _fit_tokens(model, processor, base)
     for parameter in model.parameters():
         # Weights mapped from a file lie at odd addresses, and matrix products round by address.
         parameter.data = parameter.data.clone()
     for folder in trained:
         load_trained(model, folder)
-    processor = MmiclProcessor(tokenizer, images, model.config.num_query_tokens)
     return model.eval(), processor
 
 
@@ -82,12 +78,11 @@ def _load_weights(
 
     options = {**options, "trust_remote_code": False}
     kind = AutoConfig.from_pretrained(place, **options).model_type
-    options |= {"dtype": dtype, "use_safetensors": True}
     if kind == INSTRUCTBLIP:
-        return load_instructblip(place, **options)
+        return load_instructblip(place, dtype=dtype, **options)
     if kind != BLIP2:
         raise UserError(f"the model is of type {kind}, not {BLIP2} or {INSTRUCTBLIP}", where=base)
-    return Blip2ForConditionalGeneration.from_pretrained(place, **options)
+    return read_checkpoint(Blip2ForConditionalGeneration, place, dtype=dtype, **options)
 
 
 def locate_base(base: str) -> str:
@@ -114,10 +109,10 @@ def locate_base(base: str) -> str:
 
 
 def _check_folder(folder: Path) -> None:
-    """See that a folder holds a BLIP-2 model in safetensors."""
+    """See that a folder holds a model's files."""
     needed = {
         "config.json": ("config.json",),
-        "weights (*.safetensors)": ("*.safetensors",),
+        "weights (*.safetensors)": ("*.safetensors", "pytorch_model*.bin"),
         "a tokenizer (tokenizer.json or spiece.model)": ("tokenizer.json", "spiece.model"),
         "preprocessor_config.json": ("preprocessor_config.json", "processor_config.json"),
     }
@@ -130,34 +125,15 @@ def _check_folder(folder: Path) -> None:
         raise UserError(
             f"the folder lacks {', '.join(lacking)}",
             where=folder,
-            remedy="model.base wants a folder in the hub's layout, with weights as safetensors",
+            remedy="model.base wants a folder in the hub's layout; a released MMICL checkpoint takes "
+            "tokenizer and preprocessor from Salesforce/instructblip-flan-t5-xl or -xxl",
         )
 
 
-def add_mmicl_tokens(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":
-    """Give a tokenizer the placeholder and the proxies, where it lacks them.
-
-    The hub's `<image>` makes room, so that FLAN-T5 gets the released checkpoints' ids: 32100 for
-    the placeholder, 32101 to 32120 for the proxies (rows of the embedding table that T5 pads).
-    """
-    wanted = [PLACEHOLDER, *(proxy(index) for index in range(MAX_PROXIES))]
-    if all(token in tokenizer.get_vocab() for token in wanted):
-        return tokenizer
-    from tokenizers import Tokenizer
-
-    state = json.loads(tokenizer.backend_tokenizer.to_str())  # type: ignore[attr-defined]
-    state["added_tokens"] = [
-        token for token in state["added_tokens"] if token["content"] != _HUB_IMAGE
-    ]
-    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(state))  # type: ignore[attr-defined]
-    tokenizer.add_special_tokens({"additional_special_tokens": wanted})
-    return tokenizer
-
-
 def _fit_tokens(
-    model: "Blip2ForConditionalGeneration", tokenizer: "PreTrainedTokenizerBase", base: str
+    model: "Blip2ForConditionalGeneration", processor: MmiclProcessor, base: str
 ) -> None:
-    """Tell the model its placeholder, and see that the embedding table has room for all tokens."""
+    """Tell the model its placeholder, and see that its tables have room for all tokens."""
     config: Any = model.config
     if not config.is_encoder_decoder:
         raise UserError(
@@ -165,12 +141,18 @@ def _fit_tokens(
             where=base,
             remedy="use a checkpoint with FLAN-T5",
         )
-    rows, tokens = config.text_config.vocab_size, len(tokenizer)
+    rows, tokens = config.text_config.vocab_size, len(processor.tokenizer)
     if tokens > rows:
         raise UserError(
             f"the tokenizer has {tokens} tokens, the embedding table {rows} rows", where=base
         )
-    config.image_token_index = tokenizer.convert_tokens_to_ids(PLACEHOLDER)
+    if processor.num_query_tokens != config.num_query_tokens:
+        raise UserError(
+            f"processor_config.json says {processor.num_query_tokens} query tokens, the model has "
+            f"{config.num_query_tokens}",
+            where=base,
+        )
+    config.image_token_index = processor.placeholder_id
 
 
 def save_trained(
@@ -248,8 +230,10 @@ def export_model(
     `Blip2ForConditionalGeneration.from_pretrained(folder)` and `AutoTokenizer.from_pretrained`
     give the same logits; the placeholder must be repeated `num_query_tokens` times per image.
     """
+    # save_pretrained loads accelerate, which loads deepspeed, which warns of a machine without GPU.
+    os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
     with replace_folder(folder) as temporary:
         model.save_pretrained(temporary)
-        processor.save(temporary)
+        processor.save_pretrained(temporary)
         for path in temporary.iterdir():
             path.chmod(0o644)

@@ -4,25 +4,29 @@ A prompt holds one placeholder per image; the model wants as many as its Q-Forme
 images of a whole batch lie in one tensor, in the order of their placeholders.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from mmicl.errors import DataError, UserError
-from mmicl.records import PLACEHOLDER
+from mmicl.files import read_json, write_json
+from mmicl.records import MAX_PROXIES, PLACEHOLDER, proxy
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from PIL.Image import Image
     from transformers import BatchFeature, PreTrainedTokenizerBase
     from transformers.image_processing_backends import PilBackend
 
 IGNORED = -100
 """Label of padding: no loss."""
+_HUB_IMAGE = "<image>"
+_RECORD = "processor_config.json"
+_QUERIES = "num_query_tokens"
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,39 @@ class MmiclProcessor:
         self.pad_id = _single_id(tokenizer, str(tokenizer.pad_token))
         self.placeholder_id = _single_id(tokenizer, PLACEHOLDER)
 
+    @classmethod
+    def from_pretrained(cls, place: str | Path, *, revision: str | None = None) -> "MmiclProcessor":
+        """The processor of a model or of what `save_pretrained` wrote.
+
+        MMICL's tokens are added where the tokenizer lacks them.
+
+        Args:
+            place: A folder in the hub's layout, or a hub id.
+            revision: Commit of a hub id.
+
+        Raises:
+            OSError, ValueError: As transformers' own, for files that are missing or damaged.
+        """
+        from transformers import AutoTokenizer
+        from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+        place = str(place)
+        options: dict[str, Any] = {
+            "revision": revision,
+            "local_files_only": Path(place).is_dir(),
+        }
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
+        images = BlipImageProcessorPil.from_pretrained(place, **options)
+        return cls(add_mmicl_tokens(tokenizer), images, _read_queries(place, options))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write tokenizer, image processor and the number of queries in the hub's layout."""
+        folder = Path(folder)
+        self.tokenizer.save_pretrained(folder)
+        self.image_processor.save_pretrained(folder)
+        # No processor_class: transformers' own Blip2Processor takes one image a prompt.
+        write_json(folder / _RECORD, {_QUERIES: self.num_query_tokens})
+
     def __call__(
         self,
         images: "Sequence[Sequence[Image]]",
@@ -74,11 +111,13 @@ class MmiclProcessor:
 
         Raises:
             DataError: A prompt has another number of placeholders than images; names it.
+            UserError: The arguments are not lists of the same length.
         """
         from transformers import BatchFeature
 
         if return_tensors != "pt":
             raise UserError(f"return_tensors={return_tensors!r} is not offered", remedy="use pt")
+        _check_rows(images, text)
         ids = self.encode(text, [len(row) for row in images], names)
         flat = [image for row in images for image in row]
         batch = self.pad(ids)
@@ -141,10 +180,46 @@ class MmiclProcessor:
         """Texts of generated token ids [texts, tokens], without special tokens."""
         return [text.strip() for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True)]
 
-    def save(self, folder: "Path") -> None:
-        """Write tokenizer and image processor in the hub's layout."""
-        self.tokenizer.save_pretrained(folder)
-        self.image_processor.save_pretrained(folder)
+
+def add_mmicl_tokens(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":
+    """Give a tokenizer the placeholder and the proxies, where it lacks them.
+
+    The hub's `<image>` makes room, so that FLAN-T5 gets the released checkpoints' ids: 32100 for
+    the placeholder, 32101 to 32120 for the proxies (rows of the embedding table that T5 pads).
+    """
+    wanted = [PLACEHOLDER, *(proxy(index) for index in range(MAX_PROXIES))]
+    if all(token in tokenizer.get_vocab() for token in wanted):
+        return tokenizer
+    from tokenizers import Tokenizer
+
+    state = json.loads(tokenizer.backend_tokenizer.to_str())  # type: ignore[attr-defined]
+    state["added_tokens"] = [
+        token for token in state["added_tokens"] if token["content"] != _HUB_IMAGE
+    ]
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(state))  # type: ignore[attr-defined]
+    tokenizer.add_special_tokens({"additional_special_tokens": wanted})
+    return tokenizer
+
+
+def _read_queries(place: str, options: dict[str, Any]) -> int:
+    """Placeholder tokens an image takes: as `save_pretrained` wrote it, or the model's."""
+    record = Path(place) / _RECORD
+    if record.is_file() and _QUERIES in (content := read_json(record)):
+        return content[_QUERIES]
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(place, trust_remote_code=False, **options).num_query_tokens
+
+
+def _check_rows(images: Sequence[Any], text: Sequence[str]) -> None:
+    """See that prompts are a list, with one list of images each."""
+    if isinstance(text, str) or any(not isinstance(row, (list, tuple)) for row in images):
+        raise UserError(
+            "prompts come as a list, with one list of images for each",
+            remedy="processor(images=[[first, second]], text=[prompt])",
+        )
+    if len(images) != len(text):
+        raise UserError(f"{len(images)} lists of images for {len(text)} prompts")
 
 
 def _single_id(tokenizer: "PreTrainedTokenizerBase", token: str) -> int:

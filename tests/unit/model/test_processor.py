@@ -1,13 +1,16 @@
 """Prompts and images into tensors: counts, order, padding, nothing cut unseen."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from tiny_model import Tiny
 
-from mmicl.errors import DataError
-from mmicl.model.processor import IGNORED
+from mmicl.errors import DataError, UserError
+from mmicl.model.processor import IGNORED, MmiclProcessor
 from mmicl.model.tiny import QUERIES
 
 RED, BLUE = Image.new("RGB", (64, 64), "red"), Image.new("RGB", (32, 90), "blue")
@@ -61,3 +64,29 @@ def test_a_prompt_is_never_cut(tiny: Tiny) -> None:
     _, processor = tiny
     (ids,) = processor.encode(["red " * 3000], [0])
     assert len(ids) >= 3001
+
+
+def test_a_saved_processor_comes_back_the_same(tiny: Tiny, tmp_path: Path) -> None:
+    _, processor = tiny
+    processor.save_pretrained(tmp_path)
+    again = MmiclProcessor.from_pretrained(tmp_path)
+    images, text = [[RED, BLUE], [RED]], ["<image0>图<image1>图 which?", "图 what?"]
+    expected = processor(images=images, text=text, return_tensors="pt")
+    found = again(images=images, text=text, return_tensors="pt")
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize(
+    ("images", "text", "message"),
+    [
+        ([RED], ["图"], "one list of images for each"),
+        ([[RED]], "图", "one list of images for each"),
+        ([[RED]], ["图", "图"], "1 lists of images for 2 prompts"),
+    ],
+)
+def test_arguments_of_another_shape_are_refused(
+    tiny: Tiny, images: Any, text: Any, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        tiny[1](images=images, text=text)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from mmicl.augment.bank import shipped_bank
-from mmicl.model.loading import add_mmicl_tokens, locate_base
+from mmicl.model.loading import locate_base
+from mmicl.model.processor import add_mmicl_tokens
 from mmicl.model.tiny import CORPUS, build_tokenizer, read_corpus
 from mmicl.records import MAX_PROXIES, PLACEHOLDER, proxy
 from mmicl.world.language import list_words
