@@ -179,7 +179,7 @@ def _write_chip(view: View, place: int, reference: str, address: Address, *, alo
     picture = f'<img src="{escape(address(reference))}" alt="image {place}" title="{name}">'
     if not alone:
         picture = f'<a href="/whole/{name}">{picture}</a>'
-    return f'<span class="chip">{picture}{PLACEHOLDER} {place}</span>'
+    return f'<span class="chip">{picture}image {place}</span>'
 
 
 def _write_provenance(view: View, row: dict[str, Any], *, alone: bool) -> str:

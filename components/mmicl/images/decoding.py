@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from mmicl.errors import DataError
+from mmicl.images.look import hash_look
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_BYTES = 64 * 2**20
@@ -39,13 +40,14 @@ class Picture:
     """A checked picture as the store keeps it.
 
     `key` is the sha256 of the official file's bytes, `data` the encoded bytes that are stored
-    (the official ones, or an RGB PNG made from them).
+    (the official ones, or an RGB PNG made from them), `look` what `mmicl.images.look` says of it.
     """
 
     key: str
     data: bytes
     width: int
     height: int
+    look: str
 
 
 def read_picture(path: Path) -> Picture:
@@ -73,13 +75,18 @@ def check_picture(data: bytes, name: str) -> Picture:
     Raises:
         ImageError: As `read_picture`.
     """
+    if not data:
+        raise ImageError("empty_file", "holds no bytes", where=name)
     key = hashlib.sha256(data).hexdigest()
     with _open(data, name) as image:
         width, height = image.size
         _load(image, name)
+        stored = image
         if image.mode not in _STORABLE:
-            data = encode_png(_flatten(image, name))
-    return Picture(key, data, width, height)
+            stored = _flatten(image, name)
+            data = encode_png(stored)
+        look = hash_look(stored)
+    return Picture(key, data, width, height, look)
 
 
 def decode(data: bytes, name: str) -> Image.Image:

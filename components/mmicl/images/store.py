@@ -24,6 +24,7 @@ from mmicl.images.decoding import (
     encode_png,
     read_picture,
 )
+from mmicl.images.look import PictureRow, hash_look
 from mmicl.records import BLANK_IMAGE, split_reference
 
 SCHEMA = pa.schema(
@@ -51,6 +52,7 @@ class ImageWriter:
         self.folder = folder
         self.sizes: dict[str, tuple[int, int]] = {}
         """key -> (width, height) of every picture written so far."""
+        self._looks: dict[str, str] = {}
         self._rows: list[Picture] = []
         self._waiting = 0
         self._in_shard = 0
@@ -99,12 +101,19 @@ class ImageWriter:
         if key in self.sizes:
             return key
         height, width = pixels.shape[:2]
-        return self._add(Picture(key, encode_png(Image.fromarray(pixels)), width, height))
+        image = Image.fromarray(pixels)
+        return self._add(Picture(key, encode_png(image), width, height, hash_look(image)))
+
+    def describe(self) -> Iterator[PictureRow]:
+        """What was written, picture by picture in its order."""
+        for key, (width, height) in self.sizes.items():
+            yield PictureRow(sha256=key, width=width, height=height, look=self._looks[key])
 
     def _add(self, picture: Picture) -> str:
         if picture.key in self.sizes:
             return picture.key
         self.sizes[picture.key] = (picture.width, picture.height)
+        self._looks[picture.key] = picture.look
         self._rows.append(picture)
         self._waiting += len(picture.data)
         if self._waiting >= BATCH_BYTES:

@@ -80,9 +80,11 @@ def check_and_document(paths: Paths, config: Config) -> dict[str, Any]:
     Raises:
         DataError: A table is missing or empty; a failed rule raises nothing here.
     """
+    from mmicl.quality.shown import show_failing
     from mmicl.quality.tables import load_sources, make_tables
 
-    tables = make_tables(load_sources(paths, config), config)
+    sources = load_sources(paths, config)
+    tables = make_tables(sources, config)
     for name in ("examples", "samples"):
         if tables[name].empty:
             raise DataError("no rows in any file", where=name)
@@ -91,7 +93,8 @@ def check_and_document(paths: Paths, config: Config) -> dict[str, Any]:
         report = _make_report(outcomes, tables)
         # Great Expectations' own index needs scripts from the net; ours is plain HTML.
         (folder / "index.html").replace(folder / "runs.html")
-        write_text(folder / "index.html", write_index(report, pages))
+        shown = show_failing(report["results"], sources, config, paths)
+        write_text(folder / "index.html", write_index(report, pages, shown))
         write_json(folder / "inputs.json", _mark(paths, config))
     return report
 

@@ -9,9 +9,13 @@ from typing import Any, Literal, get_args
 
 from mmicl.config import Config
 from mmicl.mic.templates import TASKS
+from mmicl.quality.contamination import LONG
+from mmicl.quality.pictures import MAX_RATIO, MIN_SIDE
 from mmicl.records import Split
 
 Level = Literal["critical", "warning"]
+MAX_YES_NO = 0.7
+"""Share that yes, or no, may have: beyond it a model learns to answer without looking."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,11 @@ def _empty(name: str, table: str, column: str, level: Level = "critical") -> Rul
 def _true(name: str, table: str, column: str) -> Rule:
     return Rule(name, table, "critical", "ExpectColumnValuesToBeInSet",
                 {"column": column, "value_set": [True]})  # fmt: skip
+
+
+def _false(name: str, table: str, column: str, level: Level = "critical") -> Rule:
+    return Rule(name, table, level, "ExpectColumnValuesToBeInSet",
+                {"column": column, "value_set": [False]})  # fmt: skip
 
 
 def _one_of(name: str, table: str, column: str, values: Any) -> Rule:
@@ -109,8 +118,17 @@ def _example_rules(config: Config) -> list[Rule]:
         _zero("image references are a sha256 with or without a crop", table, "odd_references"),
         _empty("examples have the images, options and answer of their task", table, "malformed"),
         _empty("examples can become prompts", table, "unusable", "warning"),
-        _one_of("no training example of a dataset has the very pictures of a held-out one", table,
-                "seen_in_training", [False]),
+        _zero("pictures of examples are stored, and crops lie within them", table, "lost_pictures"),
+        _zero(f"pictures have {MIN_SIDE} pixels a side, and are not {MAX_RATIO:g} times as long",
+              table, "odd_sizes", "warning"),
+        _false("texts of examples are mostly in Latin letters", table, "foreign", "warning"),
+        _false("no training example comes twice", table, "repeats", "warning"),
+        _false("no training example of a dataset has the very pictures of a held-out one", table,
+               "seen_in_training"),
+        _false(f"no held-out question of {LONG} words comes with its answer in training", table,
+               "asked_in_training", "warning"),
+        _empty("no picture of a test looks like one of a training sample", table, "twin",
+               "warning"),
     ]  # fmt: skip
 
 
@@ -131,6 +149,9 @@ def _sample_rules(config: Config) -> list[Rule]:
         _not_null("samples have a target that is not null", table, "target"),
         _between("samples keep to the number of exemplars", table, "exemplar_count", 0,
                  config.build.max_exemplars),
+        _zero("pictures of samples are stored, and crops lie within them", table, "lost_pictures"),
+        _false("no sample comes twice", table, "repeats", "warning"),
+        _zero("no exemplar comes twice in a sample", table, "exemplars_twice", "warning"),
         _zero("exemplars are known examples", table, "exemplars_unknown"),
         _zero("exemplars come from the training split", table, "exemplars_not_train"),
         _zero("no query is its own exemplar", table, "exemplars_are_query"),
@@ -153,5 +174,7 @@ def _share_rules(config: Config) -> list[Rule]:
                  0, bar),
         _between("no answer makes up too much of a dataset's samples", "datasets",
                  "majority_share", 0, bar, "warning"),
+        _between("neither yes nor no makes up too much of a dataset's yes/no answers", "datasets",
+                 "yes_share", 1 - MAX_YES_NO, MAX_YES_NO, "warning"),
         _between("datasets fill their quotas", "datasets", "lacking", 0, 1, "warning"),
     ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 Great Expectations sees one value per cell, so what a rule needs (the number of placeholders,
 whether an exemplar leaks) is computed here, one column per rule. Pixels are never read: pictures
-are compared by the sha256 in their references.
+are compared by the sha256 in their references, and by the looks and sizes that ingest wrote down.
 
 Rows are read as they lie on disk, unchecked, so that a damaged table is described by the gate
 rather than by the first exception.
@@ -10,7 +10,9 @@ rather than by the first exception.
 
 import json
 import re
+import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +24,22 @@ from pydantic import ValidationError
 
 from mmicl.config import Config
 from mmicl.errors import DataError
+from mmicl.images.look import PICTURES, PictureRow
 from mmicl.mic.queries import RAVEN_CONTEXT, expand
 from mmicl.mic.scheme import find_fault
 from mmicl.mic.templates import RESERVED, find_faults
 from mmicl.paths import Paths
+from mmicl.quality.contamination import find_alike, find_asked, read_question
+from mmicl.quality.pictures import Known, count_lost, count_odd_sizes
 from mmicl.records import PLACEHOLDER, Example, Row, Sample, Template, proxy, split_reference
 
 IMAGE_REFERENCE = re.compile(r"[0-9a-f]{64}(@\d+,\d+,\d+,\d+)?")
 TRAINED_PARTS = ("pretrain", "finetune")
-SHARE_COLUMNS = ["id", "asked", "samples", "lacking", "majority_answer", "majority_share"]
+SHARE_COLUMNS = [
+    "id", "asked", "samples", "lacking", "majority_answer", "majority_share", "yes_share",
+]  # fmt: skip
+MIN_YES_NO = 20
+"""Answers yes or no from which their balance is judged."""
 Values = list[dict[str, Any]]
 
 
@@ -43,6 +52,8 @@ class Sources:
     samples: dict[str, Values]
     files: Values
     """One row a file: `id` (its place in the checkout), `rows`, `schema_fault`."""
+    pictures: Known
+    """The stored pictures of all datasets: sha256 -> row of `PictureRow`."""
 
 
 def load_sources(paths: Paths, config: Config) -> Sources:
@@ -63,10 +74,15 @@ def load_sources(paths: Paths, config: Config) -> Sources:
         name: read(paths.examples(name) / "examples.parquet", Example)
         for name in sorted(config.datasets)
     }
+    pictures = {
+        row["sha256"]: row
+        for name in sorted(config.datasets)
+        for row in read(paths.examples(name) / PICTURES, PictureRow)
+    }
     samples = {
         part: read(paths.mic / f"{part}.parquet", Sample) for part in (*TRAINED_PARTS, "val")
     }
-    return Sources(examples, _read_bank(paths.bank), samples, files)
+    return Sources(examples, _read_bank(paths.bank), samples, files, pictures)
 
 
 def make_tables(sources: Sources, config: Config) -> dict[str, pd.DataFrame]:
@@ -77,8 +93,8 @@ def make_tables(sources: Sources, config: Config) -> dict[str, pd.DataFrame]:
     return {
         "files": pd.DataFrame(sources.files),
         "bank": pd.DataFrame(_describe_template(row) for row in sources.bank),
-        "examples": _describe_examples(sources, pictures),
-        "samples": _describe_samples(samples, examples, sources.bank, pictures),
+        "examples": _describe_examples(sources, pictures, _find_twins(sources)),
+        "samples": _describe_samples(samples, sources, examples, pictures),
         "parts": _describe_shares(
             samples, "part", {part: getattr(config.build, part) for part in TRAINED_PARTS}
         ),
@@ -140,9 +156,34 @@ def _describe_template(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "faults": faults}
 
 
-def _describe_examples(sources: Sources, pictures: dict[str, set[Any]]) -> pd.DataFrame:
+def _find_twins(sources: Sources) -> dict[str, str]:
+    """Pictures of the test splits that look like one of a training sample -> that one.
+
+    Panels of matrices are left out, as in `mmicl.mic.builder.find_held_out`.
+    """
+    tests = (row for rows in sources.examples.values() for row in rows if row["split"] == "test")
+    trained = (row for part in TRAINED_PARTS for row in sources.samples[part])
+
+    def read_looks(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
+        keys = {
+            split_reference(image)[0]
+            for row in rows
+            if row["task"] != "raven"
+            for image in row["images"] or []
+            if image
+        }
+        return {key: sources.pictures[key]["look"] for key in keys if key in sources.pictures}
+
+    return find_alike(read_looks(tests), read_looks(trained))
+
+
+def _describe_examples(
+    sources: Sources, pictures: dict[str, set[Any]], twins: dict[str, str]
+) -> pd.DataFrame:
     """One row an Example."""
     described = []
+    asked = find_asked(row for rows in sources.examples.values() for row in rows)
+    trained: set[Any] = set()
     for name, rows in sources.examples.items():
         seen: set[Any] = set()
         for row in rows:
@@ -150,13 +191,20 @@ def _describe_examples(sources: Sources, pictures: dict[str, set[Any]]) -> pd.Da
                 seen.add(frozenset(pictures[row["id"]]))
         for row in rows:
             images = row["images"] or []
+            sound = [one for one in images if IMAGE_REFERENCE.fullmatch(one or "")]
             malformed, unusable = _find_faults(row)
             described.append(
                 {key: row[key] for key in ("id", "dataset", "split", "task", "target", "group")}
                 | {
                     "folder": name,
                     "image_count": len(images),
-                    "odd_references": sum(not IMAGE_REFERENCE.fullmatch(it or "") for it in images),
+                    "odd_references": len(images) - len(sound),
+                    "lost_pictures": count_lost(sound, sources.pictures),
+                    "odd_sizes": count_odd_sizes(sound, sources.pictures),
+                    "repeats": _repeats(row, trained),
+                    "foreign": _has_foreign_letters(row),
+                    "asked_in_training": row["split"] != "train" and read_question(row) in asked,
+                    "twin": _name_twin(row, twins),
                     "malformed": malformed,
                     "unusable": unusable,
                     "seen_in_training": (
@@ -165,6 +213,37 @@ def _describe_examples(sources: Sources, pictures: dict[str, set[Any]]) -> pd.Da
                 }
             )
     return pd.DataFrame(described)
+
+
+def _repeats(row: dict[str, Any], seen: set[Any]) -> bool:
+    """Whether an earlier training Example is the same in pictures, question and answer.
+
+    A test may rightly ask twice (POPE's settings share their questions); a training set need not.
+    """
+    if row["split"] != "train":
+        return False
+    key = (*(row["images"] or []), row["question"], *(row["choices"] or []), row["target"])
+    seen_before = key in seen
+    seen.add(key)
+    return seen_before
+
+
+def _has_foreign_letters(row: dict[str, Any]) -> bool:
+    """Whether most letters of question, choices and target are not Latin; the bank is English."""
+    text = " ".join([row["question"] or "", *(row["choices"] or []), row["target"] or ""])
+    if text.isascii():
+        return False
+    letters = [sign for sign in text if sign.isalpha()]
+    foreign = sum(not unicodedata.name(sign, "").startswith("LATIN") for sign in letters)
+    return 2 * foreign > len(letters)
+
+
+def _name_twin(row: dict[str, Any], twins: dict[str, str]) -> str:
+    """What a test's picture looks like; "" if like none of the training samples'."""
+    if row["split"] != "test" or row["task"] == "raven":
+        return ""
+    keys = (split_reference(image)[0] for image in row["images"] or [] if image)
+    return next((twins[key] for key in keys if key in twins), "")
 
 
 def _find_faults(row: dict[str, Any]) -> tuple[str, str]:
@@ -181,11 +260,12 @@ def _find_faults(row: dict[str, Any]) -> tuple[str, str]:
 
 
 def _describe_samples(
-    samples: Values, examples: Values, bank: Values, pictures: dict[str, set[Any]]
+    samples: Values, sources: Sources, examples: Values, pictures: dict[str, set[Any]]
 ) -> pd.DataFrame:
     """One row a sample, joined with the Examples it was made of."""
     known = {row["id"]: row for row in examples}
-    tasks = {row["id"]: row["task"] for row in bank}
+    tasks = {row["id"]: row["task"] for row in sources.bank}
+    seen: set[Any] = set()
     held_out = {
         picture for row in examples if row["split"] != "train" for picture in pictures[row["id"]]
     }
@@ -202,6 +282,8 @@ def _describe_samples(
             }
             | {
                 "image_count": len(images),
+                "lost_pictures": count_lost(images, sources.pictures),
+                "repeats": (key := (row["part"], prompt, row["target"], *images)) in seen,
                 "placeholders": prompt.count(PLACEHOLDER),
                 "proxies_in_order": _has_proxies_in_order(prompt, len(images)),
                 "right_split": row["split"] == ("val" if row["part"] == "val" else "train"),
@@ -211,6 +293,7 @@ def _describe_samples(
                 "exemplars_unknown": len(exemplars) - len(shown),
                 "exemplars_not_train": sum(one["split"] != "train" for one in shown),
                 "exemplars_are_query": sum(one == row["source"] for one in exemplars),
+                "exemplars_twice": len(exemplars) - len(set(exemplars)),
                 "exemplars_of_group": sum(
                     one["group"] == row["group"] and one["dataset"] == row["dataset"]
                     for one in shown
@@ -219,6 +302,7 @@ def _describe_samples(
                 "pictures_held_out": 0 if row["part"] == "val" else len(own & held_out),
             }
         )
+        seen.add(key)
     return pd.DataFrame(described)
 
 
@@ -246,9 +330,19 @@ def _describe_shares(samples: Values, key: str, quotas: dict[str, dict[str, int]
                 "lacking": max(0, asked - count),
                 "majority_answer": answer,
                 "majority_share": round(most / count, 6) if count else 1.0,
+                "yes_share": _share_yes(targets),
             }
         )
     return pd.DataFrame(described, columns=SHARE_COLUMNS)
+
+
+def _share_yes(targets: Counter[Any]) -> float | None:
+    """The share of "yes" among the answers yes and no; None where they are few."""
+    plain = Counter[str]()
+    for target, number in targets.items():
+        plain[str(target).lower().strip(" .")] += number
+    judged = plain["yes"] + plain["no"]
+    return round(plain["yes"] / judged, 6) if judged >= MIN_YES_NO else None
 
 
 def _pictures(row: dict[str, Any]) -> set[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmicl.errors import DataError
 from mmicl.files import hash_file, replace_folder, write_json, write_rows
+from mmicl.images.look import PICTURES, PictureRow
 from mmicl.images.store import ImageWriter
 from mmicl.records import Example, Rejected, Split
 from mmicl.sources.reader import Reader
@@ -32,9 +33,9 @@ def ingest_dataset(
 ) -> dict[str, Any]:
     """Read a dataset's official files into Examples and stored pictures.
 
-    `examples_out` gets examples.parquet, rejected.parquet and manifest.json, `images_out` the
-    shards; neither appears where the dataset is refused. Then the rejected records are left in
-    `quarantine`, for a person to look at.
+    `examples_out` gets examples.parquet, rejected.parquet, pictures.parquet and manifest.json,
+    `images_out` the shards; neither appears where the dataset is refused. Then the rejected records
+    are left in `quarantine`, for a person to look at.
 
     Args:
         reader: The dataset's reader.
@@ -66,6 +67,7 @@ def ingest_dataset(
         _check_share(name, rejected, records, max_quarantined, quarantine)
         write_rows(tables / EXAMPLES, examples, Example)
         write_rows(tables / REJECTED, rejected, Rejected)
+        write_rows(tables / PICTURES, writer.describe(), PictureRow)
         manifest = _describe(reader, context, examples, rejected, records)
         write_json(tables / MANIFEST, manifest)
     shutil.rmtree(quarantine, ignore_errors=True)  # of an earlier try

@@ -1,5 +1,6 @@
 """What all readers share: finding and parsing official files, checked texts, pictures, splits."""
 
+import codecs
 import hashlib
 import json
 from collections import Counter
@@ -263,11 +264,14 @@ class ReadContext:
         object comes as a Record whose value is the error.
 
         Raises:
-            DataError: An array file is not JSON.
+            DataError: An array file is not JSON, or a file is not in UTF-8.
         """
         with path.open("rb") as stream:
-            first = stream.read(1024).lstrip()[:1]
-        if first == b"[":
+            head = stream.read(1024)
+        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # UTF-32 begins so too
+            where = f"{self.dataset}: {self.name(path)}"
+            raise DataError("is in UTF-16 or UTF-32", where=where, remedy="save it as UTF-8")
+        if head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"[":
             values = enumerate(self.read_json(path), start=1)
         else:
             values = self._read_lines(path)

@@ -44,10 +44,10 @@ def ingest_uri(
     """Read one dataset outside the pipeline, with its official splits and any share quarantined.
 
     `dataset` is a reader, or a dataset of params.yaml whose reader is meant.
-    `out` gets examples.parquet, rejected.parquet, manifest.json and images/. A plain folder is
-    read in place; it may lie anywhere. `names` says which files play which role where they are
-    named otherwise (docs/datasets.md). The quarantine is this command's purpose, so only a
-    dataset without a single sound record is refused.
+    `out` gets examples.parquet, rejected.parquet, pictures.parquet, manifest.json and images/.
+    A plain folder is read in place; it may lie anywhere. `names` says which files play which
+    role where they are named otherwise (docs/datasets.md). The quarantine is this command's
+    purpose, so only a dataset without a single sound record is refused.
 
     Returns:
         The manifest (`mmicl.sources.ingest_dataset`).
@@ -113,7 +113,8 @@ def _bring(source: str, folder: Path, paths: Paths) -> Path:
 
 def _check_replaceable(out: Path) -> None:
     """Refuse to replace a folder that this command did not write."""
-    ours = {"examples.parquet", "rejected.parquet", "manifest.json", "images"}
+    tables = {"examples.parquet", "rejected.parquet", "pictures.parquet"}
+    ours = {*tables, "manifest.json", "images"}
     if out.is_file() or (out.is_dir() and {path.name for path in out.iterdir()} - ours):
         message = "exists and holds other things"
         raise UserError(message, where=out, remedy="name a new or empty folder")

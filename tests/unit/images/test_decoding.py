@@ -85,7 +85,7 @@ def test_animations_are_refused() -> None:
 
 def test_other_formats_and_modes_are_refused() -> None:
     assert refusal(encode(noise(), "GIF")) == "unknown_format"
-    assert refusal(b"") == "unknown_format"
+    assert refusal(b"") == "empty_file"
     assert refusal(b"<svg/>") == "unknown_format"
     deep = Image.fromarray(np.full((4, 4), 40_000, dtype=np.uint16))
     assert refusal(encode(deep, "PNG")) == "unsupported_mode"

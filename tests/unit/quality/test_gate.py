@@ -16,6 +16,7 @@ from mmicl.augment.bank import shipped_bank, write_bank
 from mmicl.config import Config, load_config
 from mmicl.errors import DataError
 from mmicl.files import read_json, write_rows
+from mmicl.images.look import PICTURES, PictureRow
 from mmicl.mic.builder import build, write_built
 from mmicl.paths import Paths
 from mmicl.quality import build_data_docs, validate
@@ -38,6 +39,17 @@ def example(dataset: str, task: str, split: Split, number: int) -> Example:
         question="" if task == "caption" else "what?", group=f"group {name}",
         images=(hashlib.sha256(name.encode()).hexdigest(),),
     )  # fmt: skip
+
+
+def picture(row: Example) -> PictureRow:
+    """What ingest would have written down of an Example's picture, unlike any other."""
+    look = hashlib.sha256(row.id.encode()).hexdigest()[:48]
+    return PictureRow(sha256=row.images[0], width=40, height=30, look=look)
+
+
+def name_copy(key: str) -> str:
+    """Another picture that looks like the one of this key."""
+    return hashlib.sha256(f"copy of {key}".encode()).hexdigest()
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +82,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Path:
     }
     for dataset, rows in examples.items():
         write_rows(paths.examples(dataset) / "examples.parquet", rows, Example)
+        known = [picture(row) for row in rows]
+        copies = [one.model_copy(update={"sha256": name_copy(one.sha256)}) for one in known]
+        write_rows(paths.examples(dataset) / PICTURES, [*known, *copies], PictureRow)
     write_built(paths.mic, build(examples, bank, config.build, config.seed))
     # Left over from another profile, and damaged: nobody may look at it.
     paths.examples("old").mkdir()
@@ -129,6 +144,15 @@ def dress_up_exemplar(rows: Rows) -> str:
     return change(row, group=f"group {row['exemplars'][0]}")
 
 
+def repeat(first: dict[str, Any], second: dict[str, Any], asked: str) -> str:
+    return change(second, **{key: first[key] for key in (asked, "target", "images")})
+
+
+def ask_again(trained: dict[str, Any], held_out: dict[str, Any]) -> str:
+    change(trained, question="What is the Thing that lies on the table?", target="Cup")
+    return change(held_out, question="what is the thing that  lies on the table?", target="cup")
+
+
 def repeat_id(rows: Rows, place: int) -> str:
     return change(rows[place], id=rows[place + 1]["id"])
 
@@ -156,6 +180,11 @@ SAMPLE_FAULTS: dict[str, Callable[[Rows], str]] = {
     "exemplars are known examples":
         lambda rows: name_exemplar(shown(rows[11:], 2), "vqav2/train/999"),
     "no exemplar is of the query's group": lambda rows: dress_up_exemplar(rows[11:]),
+    "pictures of samples are stored, and crops lie within them":
+        lambda rows: change(rows[-1], images=["0" * 64]),
+    "no sample comes twice": lambda rows: repeat(rows[-3], rows[-2], "prompt"),
+    "no exemplar comes twice in a sample":
+        lambda rows: change(rows[-4], exemplars=["vqav2/train/041"] * 2),
 }  # fmt: skip
 EXAMPLE_FAULTS: dict[str, Callable[[Rows], str]] = {
     "example ids are unique over all datasets": lambda rows: repeat_id(rows, 0),
@@ -172,10 +201,26 @@ EXAMPLE_FAULTS: dict[str, Callable[[Rows], str]] = {
     "examples can become prompts": lambda rows: change(rows[10], question="图"),
     "no training example of a dataset has the very pictures of a held-out one":
         lambda rows: change(rows[-1], images=rows[11]["images"]),
+    "pictures of examples are stored, and crops lie within them":
+        lambda rows: change(rows[12], images=[f"{rows[12]['images'][0]}@30,0,41,9"]),
+    "pictures have 8 pixels a side, and are not 10 times as long":
+        lambda rows: change(rows[13], images=[f"{rows[13]['images'][0]}@0,0,40,3"]),
+    "texts of examples are mostly in Latin letters":
+        lambda rows: change(rows[14], question="что это?", target="кошка"),
+    "no training example comes twice": lambda rows: repeat(rows[15], rows[16], "question"),
+    "no held-out question of 8 words comes with its answer in training":
+        lambda rows: ask_again(rows[17], rows[-2]),
+    "no picture of a test looks like one of a training sample":
+        lambda rows: change(rows[-3], images=[name_copy(one["images"][0]) for one in rows[20:40]]),
 }  # fmt: skip
 WHOLE_FAULTS: dict[str, tuple[str, Plant, str]] = {
     "no answer makes up too much of a training part": (
         "data/mic/finetune", lambda rows: [row.update(target="yes") for row in rows], "finetune",
+    ),
+    "neither yes nor no makes up too much of a dataset's yes/no answers": (
+        "data/mic/finetune",
+        lambda rows: [row.update(target="No." if n > 28 else "yes") for n, row in enumerate(rows)],
+        "finetune/vqav2",
     ),
     "each training part has enough samples": (
         "data/mic/pretrain", lambda rows: rows.pop(), "pretrain",

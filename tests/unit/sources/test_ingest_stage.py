@@ -89,6 +89,7 @@ def test_ingest_uri_reads_a_folder_in_place(paths: Paths, world) -> None:
         "examples.parquet",
         "images",
         "manifest.json",
+        "pictures.parquet",
         "rejected.parquet",
     ]
     assert manifest["splits"]["train"] == 24
