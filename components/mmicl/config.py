@@ -148,9 +148,11 @@ class Benchmark(Section):
 
 
 class Evaluate(Section):
-    """The benchmarks by name of `mmicl.benchmarks`."""
+    """The benchmarks by name of `mmicl.benchmarks`, or `name-variant` (vqav2-4shot)."""
 
     benchmarks: dict[str, Benchmark]
+    exemplar_draws: Positive
+    """Draws of the worked examples of benchmarks with shots: mean and deviation over them."""
     bootstrap: Positive
     """Resamples of groups for the 95 % interval."""
     max_new_tokens: Positive

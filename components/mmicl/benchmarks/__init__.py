@@ -34,6 +34,7 @@ from mmicl.benchmarks.vqav2 import VQAV2
 from mmicl.benchmarks.vsr import VSR
 from mmicl.benchmarks.websrc import WEBSRC
 from mmicl.benchmarks.winoground import WINOGROUND
+from mmicl.errors import UserError
 
 BENCHMARKS: dict[str, Benchmark] = {
     one.name: one
@@ -76,3 +77,22 @@ BENCHMARKS: dict[str, Benchmark] = {
     )
 }
 """Name -> the benchmarks that the stage evaluate can run."""
+
+
+def find_benchmark(entry: str) -> Benchmark:
+    """The benchmark that an entry of params `evaluate.benchmarks` names.
+
+    An entry is a benchmark's name, or that with a variant's after a hyphen (`vqav2-4shot`), so that
+    one benchmark can be asked in several ways.
+
+    Raises:
+        UserError: There is no such benchmark.
+    """
+    name = entry.partition("-")[0]
+    if name not in BENCHMARKS:
+        raise UserError(
+            f"no benchmark is called {name}",
+            where="evaluate.benchmarks",
+            remedy=f"there are {', '.join(sorted(BENCHMARKS))}",
+        )
+    return BENCHMARKS[name]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from mmicl.benchmarks.benchmark import Benchmark
 from mmicl.config import Scheme
 from mmicl.errors import DataError, UserError
-from mmicl.mic.chance import rank
+from mmicl.mic.chance import draw, rank
 from mmicl.mic.exemplars import ExemplarPool
 from mmicl.mic.scheme import find_fault, render
 from mmicl.mic.templates import TASKS, pick_template
@@ -24,13 +24,35 @@ Asked = tuple[Example, tuple[Request, ...]]
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a benchmark's requests are written."""
+    """How a benchmark's requests are written.
+
+    Attributes:
+        benchmark: What is asked.
+        bank: Task -> instructions.
+        scheme: The context scheme's switches.
+        shots: Worked examples before each question.
+        seed: Of every draw.
+        entry: The name in params, where it is not the benchmark's own.
+        draw: Which draw of the worked examples; all else is the same in all of them.
+    """
 
     benchmark: Benchmark
     bank: Mapping[str, list[Template]]
     scheme: Scheme
     shots: int
     seed: int
+    entry: str = ""
+    draw: int = 0
+
+    @property
+    def name(self) -> str:
+        """What requests and scores are filed under."""
+        return self.entry or self.benchmark.name
+
+    @property
+    def exemplar_seed(self) -> int:
+        """The seed of the worked examples; that of the first draw is the seed itself."""
+        return draw(2**31, "exemplars", self.seed, self.draw) if self.draw else self.seed
 
 
 @dataclass
@@ -113,7 +135,7 @@ def write_requests(
             f"{shots} shots, but there is no training split to take exemplars from"
             if TASKS[benchmark.task].exemplars
             else f"{shots} shots, but this task takes no exemplars",
-            where=f"evaluate.benchmarks.{benchmark.name}",
+            where=f"evaluate.benchmarks.{protocol.name}",
             remedy="set shots to 0",
         )
     asked = []
@@ -125,11 +147,11 @@ def write_requests(
             shown = example.model_copy(update={"images": pictures[example.id]})
         requests = []
         for own, query in zip(queries, benchmark.ask(shown), strict=True):
-            exemplars = pool.choose(own, shots, protocol.seed) if shots else []
+            exemplars = pool.choose(own, shots, protocol.exemplar_seed) if shots else []
             rendered = render(query, template, exemplars, scheme=protocol.scheme)
             meta = {"template": template.id, "exemplars": list(rendered.exemplars)}
             request = Request(
-                id=f"{benchmark.name}/{query.id}", benchmark=benchmark.name, item=example.id,
+                id=f"{protocol.name}/{query.id}", benchmark=protocol.name, item=example.id,
                 group=example.group, kind=query.kind, images=rendered.images,
                 prompt=rendered.prompt, candidates=rendered.candidates, target=rendered.target,
                 meta=json.dumps(meta, sort_keys=True),

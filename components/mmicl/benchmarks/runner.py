@@ -6,8 +6,9 @@ best control up.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,8 +91,11 @@ def run_benchmark(
     *,
     limit: int,
     resamples: int,
+    draws: int = 1,
 ) -> Result:
     """Run one benchmark with all controls.
+
+    Scores, intervals and controls are those of the first draw of the worked examples.
 
     Args:
         protocol: The benchmark and how its requests are written.
@@ -99,6 +103,8 @@ def run_benchmark(
         asker: The model.
         limit: Items at the most.
         resamples: Of the bootstrap.
+        draws: Of the worked examples, where there are shots; from two on the report says what each
+            gave, their mean and their standard deviation.
 
     Raises:
         DataError: The test split cannot be asked, or a picture is missing.
@@ -121,6 +127,12 @@ def run_benchmark(
     columns = {control: benchmark.judge(items) for control, items in runs.items()}
     columns["chance"] = benchmark.chance(chosen.examples, train) or {}
     groups = [example.group for example in chosen.examples]
+    metrics = _report_metrics(benchmark, columns, groups, resamples=resamples, seed=seed)
+    if protocol.shots and draws > 1:
+        others = [replace(protocol, draw=number) for number in range(1, draws)]
+        redrawn = (write_requests(other, chosen.examples, pool) for other in others)
+        judged = [benchmark.judge(_answer(one, asker, MODEL)) for one in redrawn]
+        _add_draws(metrics, benchmark, [columns[MODEL], *judged])
     report = {
         "version": benchmark.version,
         "n": len(chosen.examples),
@@ -128,10 +140,10 @@ def run_benchmark(
         "shots": protocol.shots,
         "excluded": dict(sorted(chosen.excluded.items())),
         "headline": list(benchmark.headline),
-        "metrics": _report_metrics(benchmark, columns, groups, resamples=resamples, seed=seed),
+        "metrics": metrics,
     }
     answers = [row for items in runs.values() for item in items for row in _join(item)]
-    return Result(report, answers, _score_items(benchmark, columns[MODEL], chosen.examples))
+    return Result(report, answers, _score_items(protocol, columns[MODEL], chosen.examples))
 
 
 def write_results(scores: Path, predictions: Path, results: Mapping[str, Result]) -> None:
@@ -218,12 +230,26 @@ def _report_metrics(
     return report
 
 
+def _add_draws(
+    metrics: Mapping[str, dict[str, Any]], benchmark: Benchmark, draws: Sequence[Columns]
+) -> None:
+    """Say of every metric what the draws of the worked examples gave."""
+    sums = [sum_columns(columns) for columns in draws]
+    for name, found in metrics.items():
+        values = [float(benchmark.metrics[name].formula(totals)) for totals in sums]
+        found["draws"] = {
+            "values": [_round(value) for value in values],
+            "mean": _round(fmean(values)),
+            "deviation": _round(stdev(values)),
+        }
+
+
 def _score_items(
-    benchmark: Benchmark, columns: Columns, examples: Sequence[Example]
+    protocol: Protocol, columns: Columns, examples: Sequence[Example]
 ) -> list[ItemScore]:
     """The items' own values on metrics that are means over items."""
     rows = []
-    for name, metric in benchmark.metrics.items():
+    for name, metric in protocol.benchmark.metrics.items():
         if metric.ratio is None:
             continue
         numerator, denominator = (columns[column] for column in metric.ratio)
@@ -231,7 +257,7 @@ def _score_items(
             if below:
                 rows.append(
                     ItemScore(
-                        benchmark=benchmark.name, metric=name, item=example.id,
+                        benchmark=protocol.name, metric=name, item=example.id,
                         group=example.group, value=_round(100 * above / below) or 0.0,
                     )
                 )  # fmt: skip

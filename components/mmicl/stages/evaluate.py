@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
-from mmicl.benchmarks import BENCHMARKS
+from mmicl.benchmarks import find_benchmark
 from mmicl.benchmarks.report import write_report
 from mmicl.benchmarks.requests import Protocol
 from mmicl.benchmarks.runner import Asker, Result, run_benchmark, write_results
-from mmicl.errors import UserError
 from mmicl.files import read_rows, write_json
 from mmicl.mic.templates import load_bank
 from mmicl.records import Example
@@ -29,12 +28,7 @@ def run(context: StageContext) -> None:
         DataError: Examples, pictures or weights are missing or do not fit.
     """
     config, paths = context.config, context.paths
-    if unknown := sorted(set(config.evaluate.benchmarks) - set(BENCHMARKS)):
-        raise UserError(
-            f"no benchmark is called {unknown[0]}",
-            where="evaluate.benchmarks",
-            remedy=f"there are {', '.join(sorted(BENCHMARKS))}",
-        )
+    declared = {name: find_benchmark(name) for name in config.evaluate.benchmarks}
     os.environ.setdefault("OMP_NUM_THREADS", str(config.launch.threads))
     import torch
 
@@ -60,7 +54,9 @@ def run(context: StageContext) -> None:
     def measure(name: str) -> tuple[Result, int]:
         """A benchmark's result, and how many answers were not known before."""
         wanted = config.evaluate.benchmarks[name]
-        protocol = Protocol(BENCHMARKS[name], bank, config.build.scheme, wanted.shots, config.seed)
+        protocol = Protocol(
+            declared[name], bank, config.build.scheme, wanted.shots, config.seed, entry=name
+        )
         examples = read_rows(paths.examples(wanted.dataset) / "examples.parquet", Example)
         with AnswerCache(paths.cache("predictions") / answers) as cache:
             known = len(cache)
@@ -70,6 +66,7 @@ def run(context: StageContext) -> None:
                 Asker(predictor, cache, config.evaluate.max_new_tokens, _show(name)),
                 limit=wanted.limit,
                 resamples=config.evaluate.bootstrap,
+                draws=config.evaluate.exemplar_draws,
             )
             _print_result(name, result)
             return result, len(cache) - known
@@ -80,7 +77,6 @@ def run(context: StageContext) -> None:
     context.facts.update(asked=sum(new for _, new in measured.values()), answers=_count(results))
     write_results(paths.scores, paths.predictions, results)
     write_json(paths.metrics, {name: _headline(one) for name, one in results.items()})
-    declared = {name: BENCHMARKS[name] for name in results}
     write_report(paths.evaluation, results, declared, images, config.seed)
 
 

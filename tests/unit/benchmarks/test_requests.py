@@ -1,13 +1,14 @@
 """Which Examples are asked, how, and what the picture controls change."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from benchmark_examples import example
 
 from mmicl.augment.bank import shipped_bank
-from mmicl.benchmarks import BENCHMARKS
+from mmicl.benchmarks import BENCHMARKS, find_benchmark
 from mmicl.benchmarks.requests import (
     Protocol,
     blank_pictures,
@@ -83,6 +84,28 @@ def test_exemplars_come_from_the_training_split_alone() -> None:
         assert len(request.images) == 3
         assert request.images[-1] == row.images[0]
         assert all(name.startswith("train-") for name in request.images[:2])
+
+
+def test_a_draw_changes_the_worked_examples_alone() -> None:
+    train = [example("vqa", n, split="train", id=f"vqa/train/{n}") for n in range(100, 140)]
+    tests, pool = [example("vqa", n) for n in range(8)], ExemplarPool(train)
+    first, again, second = (
+        [one for _, (one,) in write_requests(replace(few, draw=number), tests, pool)]
+        for few in [protocol("vqav2", shots=2)]
+        for number in (0, 0, 1)
+    )
+    assert first == again
+    assert sum(one.prompt != other.prompt for one, other in zip(first, second, strict=True)) > 4
+    for one, other in zip(first, second, strict=True):
+        assert one.prompt.rpartition("\n")[2] == other.prompt.rpartition("\n")[2]
+        assert (one.id, one.images[-1], one.target) == (other.id, other.images[-1], other.target)
+
+
+@pytest.mark.parametrize(("entry", "name"), [("vqav2", "vqav2"), ("vqav2-4shot", "vqav2")])
+def test_an_entry_names_a_benchmark_and_maybe_a_variant(entry: str, name: str) -> None:
+    assert find_benchmark(entry).name == name
+    with pytest.raises(UserError, match=r"no benchmark is called no; there are aokvqa"):
+        find_benchmark("no-4shot")
 
 
 @pytest.mark.parametrize(("name", "task"), [("pope", "pope"), ("raven", "raven")])

@@ -131,6 +131,31 @@ def test_the_report_holds_every_control_and_an_interval(
     }
 
 
+def test_worked_examples_are_drawn_several_times(bench: Bench, tmp_path: Path) -> None:
+    def run(shots: int, draws: int) -> Result:
+        protocol = Protocol(
+            BENCHMARKS["vqav2"], shipped_bank(), FULL_SCHEME, shots, seed=3, entry="vqav2-few"
+        )
+        with AnswerCache(tmp_path) as answers:
+            asker = Asker(bench.predictor, answers, max_new_tokens=8)
+            return run_benchmark(
+                protocol, bench.examples["vqav2"], asker, limit=6, resamples=50, draws=draws
+            )
+
+    one, several = run(2, 1), run(2, 3)
+    assert "draws" not in one.report["metrics"]["accuracy"]
+    found = several.report["metrics"]["accuracy"]
+    values = found["draws"]["values"]
+    assert len(values) == 3
+    assert values[0] == found["value"] == one.report["metrics"]["accuracy"]["value"]
+    assert found["draws"]["mean"] == pytest.approx(sum(values) / 3, abs=1e-3)
+    assert several.answers == one.answers
+    assert {row.benchmark for row in several.answers} == {"vqav2-few"}
+    assert {row.benchmark for row in several.items} == {"vqav2-few"}
+    assert all(row.id.startswith("vqav2-few/") for row in several.answers)
+    assert "draws" not in run(0, 3).report["metrics"]["accuracy"]
+
+
 def test_blanked_requests_that_ask_the_same_are_asked_once(bench: Bench, tmp_path: Path) -> None:
     bench.predictor.asked = 0
     result = bench.run("pope", tmp_path)

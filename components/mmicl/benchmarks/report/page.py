@@ -75,7 +75,8 @@ def _draw_scores(scores: Sequence[Score]) -> list[str]:
         "<p>In points, 100 where all is right of what is a share, with 95 % intervals over groups "
         "of items that share a picture. A score counts from its best control up, which is set in "
         "bold; <i>lead</i> is the interval's lower bound minus that control. Chance is worked out, "
-        "not drawn. Headline scores are shaded.</p>",
+        "not drawn. Headline scores are shaded. Where worked examples were drawn several times, "
+        "all is of the first draw but for the mean and the standard deviation over them.</p>",
         f'<table><tr><th>benchmark</th><th>metric</th><th class="figure">score</th>{head}'
         '<th class="figure">lead</th><th class="figure">shots</th><th class="figure">n</th></tr>',
     ]
@@ -97,9 +98,13 @@ def _draw_row(score: Score) -> str:
     if score.lead is not None:
         lead, side = f"{score.lead:+.1f}", " ahead" if score.lead > 0 else " behind"
     row = ' class="headline"' if score.headline else ""
+    shown = f"{score.value:.1f} [{score.low:.1f}, {score.high:.1f}]"
+    if score.draws:
+        mean, deviation = score.draws["mean"], score.draws["deviation"]
+        shown += f"<br>{mean:.1f} ± {deviation:.1f} over {len(score.draws['values'])} draws"
     return (
         f"<tr{row}><td>{escape(score.benchmark)}</td><td>{escape(score.metric)}</td>"
-        f'<td class="figure">{score.value:.1f} [{score.low:.1f}, {score.high:.1f}]</td>{cells}'
+        f'<td class="figure">{shown}</td>{cells}'
         f'<td class="figure{side}">{lead}</td><td class="figure">{score.shots}</td>'
         f'<td class="figure">{score.n}</td></tr>'
     )

@@ -17,7 +17,8 @@ class Control(NamedTuple):
 class Score(NamedTuple):
     """One metric of one benchmark, in points; `best` is its best control.
 
-    Where more is not better (`ranked` is false) there is neither a best control nor a lead.
+    Where more is not better (`ranked` is false) there is neither a best control nor a lead; `draws`
+    are those of the worked examples, None where there was one.
     """
 
     benchmark: str
@@ -33,6 +34,7 @@ class Score(NamedTuple):
     chance: float | None
     controls: Mapping[str, float | None]
     best: Control | None
+    draws: Mapping[str, Any] | None
 
     @property
     def label(self) -> str:
@@ -66,4 +68,5 @@ def _read(name: str, metric: str, report: Mapping[str, Any], benchmark: Benchmar
         value=found["value"], low=found["low"], high=found["high"], chance=found["chance"],
         controls=found["controls"],
         best=max(known, key=lambda one: one.value) if known and ranked else None,
+        draws=found.get("draws"),
     )  # fmt: skip
