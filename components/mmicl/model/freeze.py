@@ -6,17 +6,21 @@ docs/architecture.md): `design` keys and values of every attention (the design d
 queries and values (the paper's overview figure), `released` queries of self-attention alone (what
 the released code really trains), `all` the three of them. Encoder, embeddings, norms, feed-forward
 layers and language head never learn. T5's attentions have no biases.
+
+With LoRA the projection learns whole, and adapters learn in place of the attention projections.
 """
 
 import re
 from typing import TYPE_CHECKING
 
 from mmicl.errors import UserError
+from mmicl.model.lora import Lora, add_adapters
 
 if TYPE_CHECKING:
     from transformers import Blip2ForConditionalGeneration
 
 _PROJECTION = r"language_projection\.(weight|bias)"
+_LANGUAGE = "language_model."
 _ANY_ATTENTION = r"language_model\..*\.(SelfAttention|EncDecAttention)"
 
 RECIPES: dict[str, tuple[str, ...]] = {
@@ -28,8 +32,15 @@ RECIPES: dict[str, tuple[str, ...]] = {
 }
 
 
-def select_trainable(model: "Blip2ForConditionalGeneration", recipe: str) -> list[str]:
+def select_trainable(
+    model: "Blip2ForConditionalGeneration", recipe: str, lora: Lora | None = None
+) -> list[str]:
     """Let a recipe's parameters learn, and freeze all others.
+
+    Args:
+        model: Gets adapters where LoRA is asked for.
+        recipe: A name of RECIPES.
+        lora: Train adapters of the recipe's attention projections instead of these.
 
     Returns:
         The names of those that learn, sorted.
@@ -46,7 +57,10 @@ def select_trainable(model: "Blip2ForConditionalGeneration", recipe: str) -> lis
         if not found:
             raise UserError(f"recipe {recipe}: no parameter fits {pattern}")
         chosen |= found
-    for name, parameter in parameters.items():
+    if lora is not None:
+        attention = {name for name in chosen if name.startswith(_LANGUAGE)}
+        chosen = chosen - attention | set(add_adapters(model, attention, lora))
+    for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in chosen)
     return sorted(chosen)
 

@@ -15,9 +15,9 @@ from mmicl.files import hash_file, read_json, replace_file, replace_folder, writ
 from mmicl.model.checkpoint import read_checkpoint
 from mmicl.model.instructblip import MODEL_TYPE as INSTRUCTBLIP
 from mmicl.model.instructblip import load_instructblip
+from mmicl.model.lora import Lora, adapted_layers, add_adapters, is_adapter, merge_adapters
 from mmicl.model.processor import MmiclProcessor
 from mmicl.model.tiny import BACKBONES
-from mmicl.records import PLACEHOLDER
 
 if TYPE_CHECKING:
     from transformers import Blip2ForConditionalGeneration
@@ -125,8 +125,8 @@ def _check_folder(folder: Path) -> None:
         raise UserError(
             f"the folder lacks {', '.join(lacking)}",
             where=folder,
-            remedy="model.base wants a folder in the hub's layout; a released MMICL checkpoint takes "
-            "tokenizer and preprocessor from Salesforce/instructblip-flan-t5-xl or -xxl",
+            remedy="model.base wants a folder in the hub's layout; a released MMICL checkpoint "
+            "takes tokenizer and preprocessor from Salesforce/instructblip-flan-t5-xl or -xxl",
         )
 
 
@@ -168,6 +168,7 @@ def save_trained(
         folder: Gets `trained.safetensors` and `trained.json` (names and shapes, digest, record).
         names: Parameter names as `select_trainable` gives them.
         record: Further entries of trained.json; no times or paths, the folder may be a DVC out.
+            With LoRA adapters among the names, `lora` must be their rank and alpha.
     """
     parameters = dict(model.named_parameters())
     save_tensors({name: parameters[name] for name in names}, folder, record)
@@ -196,6 +197,8 @@ def save_tensors(
 def load_trained(model: "Blip2ForConditionalGeneration", folder: Path) -> list[str]:
     """Put trained weights over a model's, and return their names.
 
+    LoRA adapters are merged into the weights that they were trained beside.
+
     Raises:
         DataError: The folder is incomplete, its digest does not fit, or a tensor is unknown to the
             model or of another shape.
@@ -207,8 +210,12 @@ def load_trained(model: "Blip2ForConditionalGeneration", folder: Path) -> list[s
         raise DataError(
             f"the digest is not the one in {RECORD}", where=weights, remedy="train again"
         )
+    tensors = load_file(weights)
+    adapters = [name for name in tensors if is_adapter(name)]
+    if adapters:
+        _make_room(model, adapters, record, folder)
     parameters = dict(model.named_parameters())
-    for name, value in load_file(weights).items():
+    for name, value in tensors.items():
         target = parameters.get(name)
         if target is None or target.shape != value.shape:
             found = "no such parameter" if target is None else f"shape {tuple(target.shape)}"
@@ -219,7 +226,26 @@ def load_trained(model: "Blip2ForConditionalGeneration", folder: Path) -> list[s
             )
         with torch.no_grad():
             target.copy_(value)
+    if adapters:
+        merge_adapters(model)
     return sorted(record["names"])
+
+
+def _make_room(
+    model: "Blip2ForConditionalGeneration",
+    adapters: list[str],
+    record: dict[str, Any],
+    folder: Path,
+) -> None:
+    """Add the adapters that a record tells of, untrained."""
+    try:
+        add_adapters(model, adapted_layers(adapters), Lora(**record["lora"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"its LoRA adapters do not fit the model or have no rank and alpha ({error})",
+            where=folder / RECORD,
+            remedy="train again",
+        ) from None
 
 
 def export_model(

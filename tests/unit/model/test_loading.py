@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, Blip2ForConditionalGeneration
 from mmicl.errors import DataError, UserError
 from mmicl.model.freeze import select_trainable
 from mmicl.model.loading import export_model, load_model, load_trained, locate_base, save_trained
+from mmicl.model.lora import Lora
 from mmicl.model.tiny import build_config, build_model, build_tokenizer, write_backbone
 
 BUILTIN = Path(locate_base("builtin:tiny"))
@@ -48,6 +49,40 @@ def test_later_parts_lie_over_earlier_ones(tiny: Tiny, tmp_path: Path) -> None:
     loaded, _ = load_model("builtin:tiny", trained=[tmp_path / "one", tmp_path / "two"])
     for name, value in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value), name
+
+
+def test_lora_adapters_are_saved_alone_and_merged_on_loading_and_export(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    model, processor = tiny
+    plain = {name: tuple(value.shape) for name, value in model.named_parameters()}
+    ids = torch.tensor([[30, 40, 50, 1]])
+    start = torch.zeros(1, 2, dtype=torch.long)
+    before = model.language_model(input_ids=ids, decoder_input_ids=start).logits
+    lora = Lora(rank=2, alpha=8.0)
+    names = select_trainable(model, "design", lora)
+    model.eval()
+    untrained = model.language_model(input_ids=ids, decoder_input_ids=start).logits
+    torch.testing.assert_close(untrained, before, atol=1e-5, rtol=0)
+    shift(model, names)
+    expected = model.language_model(input_ids=ids, decoder_input_ids=start).logits
+    assert not torch.allclose(expected, before, atol=1e-3)
+    save_trained(model, tmp_path / "lora", names, {"lora": {"rank": 2, "alpha": 8.0}})
+    assert (tmp_path / "lora" / "trained.safetensors").stat().st_size < 200_000
+    loaded, _ = load_model("builtin:tiny", trained=[tmp_path / "lora"])
+    assert {name: tuple(value.shape) for name, value in loaded.named_parameters()} == plain
+    export_model(loaded, processor, tmp_path / "export")
+    exported = Blip2ForConditionalGeneration.from_pretrained(tmp_path / "export").eval()
+    for each in (loaded, exported):
+        found = each.language_model(input_ids=ids, decoder_input_ids=start).logits
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_adapters_without_their_scale_are_refused(tiny: Tiny, tmp_path: Path) -> None:
+    model, _ = tiny
+    save_trained(model, tmp_path, select_trainable(model, "design", Lora(rank=2, alpha=8.0)))
+    with pytest.raises(DataError, match="have no rank and alpha"):
+        load_model("builtin:tiny", trained=[tmp_path])
 
 
 def test_damaged_or_foreign_parts_are_refused(tiny: Tiny, tmp_path: Path) -> None:
