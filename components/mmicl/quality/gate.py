@@ -93,7 +93,8 @@ def check_and_document(paths: Paths, config: Config) -> dict[str, Any]:
         report = _make_report(outcomes, tables)
         # Great Expectations' own index needs scripts from the net; ours is plain HTML.
         (folder / "index.html").replace(folder / "runs.html")
-        shown = show_failing(report["results"], sources, config, paths)
+        twins = dict(zip(tables["examples"]["id"], tables["examples"]["twin"], strict=True))
+        shown = show_failing(report["results"], sources, twins, config, paths)
         write_text(folder / "index.html", write_index(report, pages, shown))
         write_json(folder / "inputs.json", _mark(paths, config))
     return report

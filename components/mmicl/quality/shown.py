@@ -1,6 +1,6 @@
 """Rows that fail a rule, for a person to look at: their texts and small pictures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
@@ -20,13 +20,18 @@ Shown = dict[tuple[str, str], str]
 
 
 def show_failing(
-    results: Iterable[dict[str, Any]], sources: Sources, config: Config, paths: Paths
+    results: Iterable[dict[str, Any]],
+    sources: Sources,
+    twins: Mapping[str, str],
+    config: Config,
+    paths: Paths,
 ) -> Shown:
     """The rows that the report names by id, of the tables that have pictures.
 
     Args:
         results: The report's, each with `table`, `success` and `ids`.
         sources: The tables' rows.
+        twins: Id of an Example -> the picture that one of its own looks like, or "".
         config: Of the checkout.
         paths: Where the pictures lie. One that is not there, or damaged, is named in its place.
     """
@@ -37,7 +42,7 @@ def show_failing(
     images = ImageStore(folder for folder in folders if folder.is_dir())
     tables = {"examples": sources.examples, "samples": sources.samples}
     return {
-        (table, row["id"]): _show(row, images)
+        (table, row["id"]): _show(row, twins.get(row["id"], ""), images)
         for table, groups in tables.items()
         for rows in groups.values()
         for row in rows
@@ -45,11 +50,13 @@ def show_failing(
     }
 
 
-def _show(row: dict[str, Any], images: ImageStore) -> str:
+def _show(row: dict[str, Any], twin: str, images: ImageStore) -> str:
     references = [one for one in row["images"] or [] if one]
     pictures = "".join(_draw(one, images) for one in references[:MAX_THUMBNAILS])
-    if more := len(references) - MAX_THUMBNAILS:
-        pictures += f" and {more} more" if more > 0 else ""
+    if len(references) > MAX_THUMBNAILS:
+        pictures += f" and {len(references) - MAX_THUMBNAILS} more"
+    if twin:
+        pictures += f" one looks like {_draw(twin, images)}"
     asked = row["prompt"] if "prompt" in row else " ".join([row["question"] or "", *_choices(row)])
     return (
         f"<div>{pictures}</div><div>{escape(_shorten(asked))} &rarr; "

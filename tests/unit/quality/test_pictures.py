@@ -112,14 +112,15 @@ def test_failing_rows_are_shown_with_their_pictures(tmp_path: Path) -> None:
     }  # fmt: skip
     sources = Sources({"coco": [row, {**row, "id": "sound"}]}, [], {"finetune": [row]}, [], {})
     failed = {"table": "examples", "success": False, "ids": ["coco/train/1"]}
-    shown = show_failing([failed, {**failed, "success": True, "ids": ["sound"]}], sources,
-                         config, paths)  # fmt: skip
+    passed = {"table": "examples", "success": True, "ids": ["sound"]}
+    shown = show_failing([failed, passed], sources, {"coco/train/1": key}, config, paths)
     assert list(shown) == [("examples", "coco/train/1")]
     text = shown["examples", "coco/train/1"]
-    assert text.count('src="data:image/jpeg;base64,') == 2
+    assert text.count('src="data:image/jpeg;base64,') == 3
+    assert "one looks like <img" in text
     assert text.count("<code>") == 2
     assert "and 2 more" in text
     assert "what &lt;b&gt;is&lt;/b&gt; it?" in text
     assert "<b>null</b>" in text
-    bare = show_failing([failed], sources, config, Paths.here(tmp_path / "bare"))
+    bare = show_failing([failed], sources, {}, config, Paths.here(tmp_path / "bare"))
     assert "<img" not in bare["examples", "coco/train/1"]
