@@ -17,6 +17,7 @@ from mmicl.model.loading import load_model
 from mmicl.model.tiny import build_config, build_model
 from mmicl.records import PLACEHOLDER, Template
 from mmicl.train.tiny.__main__ import main
+from mmicl.train.tiny.claims import RELATION, read_claim
 from mmicl.train.tiny.language import NO_DECLARATION, Reader, ReadingTask, look_nearby
 from mmicl.train.tiny.loop import train
 from mmicl.train.tiny.marks import list_standings
@@ -149,18 +150,20 @@ def test_slots_are_told_which_words_and_images_the_question_names(
     reader, task = parts
     rng = random.Random(5)
     rows = [task.write("several", rng, "train", str(place), 1) for place in range(30)]
-    for prompt, row in zip(task.encode(rows), rows, strict=True):
-        question = row.text.rsplit("\n", 1)[-1]
+    for prompt, (text, _) in zip(task.encode(rows), rows, strict=True):
+        question = text.rsplit("\n", 1)[-1]
         spoken = {int(k) for k in re.findall(r"[Ii]n image (\d+)(?!: <)", question)}
         assert prompt.asked == spoken
         assert len(spoken) == 1
     prompts = task.encode(rows[:2])
+    tokens = sum(len(prompt.ids) for prompt in prompts)
     slots = SLOTS * sum(len(prompt.pictures) for prompt in prompts)
     with torch.no_grad():
         for value in reader.marks.parameters():
             value.zero_()  # a classifier that knows nothing
-        loss = reader.marks(prompts, torch.zeros(slots, reader.marks.image.in_features))
-    assert loss.item() == pytest.approx(8 * math.log(2) + math.log(20), abs=1e-4)
+        states = torch.zeros(tokens, reader.marks.image.in_features)
+        loss = reader.marks(prompts, torch.arange(slots), states, states)
+    assert loss.item() == pytest.approx(23 * math.log(2) + math.log(20), abs=1e-4)
 
 
 def test_of_an_episode_the_pictures_with_the_right_name_are_the_sources(
@@ -169,8 +172,8 @@ def test_of_an_episode_the_pictures_with_the_right_name_are_the_sources(
     _, task = parts
     rng = random.Random(3)
     for place in range(20):
-        row = task.write("labels", rng, "train", str(place), 0)
-        told = re.findall(rf"\b({'|'.join(LABELS)})\b", row.text)
+        text, row = task.write("labels", rng, "train", str(place), 0)
+        told = re.findall(rf"\b({'|'.join(LABELS)})\b", text)
         assert len(told) == len(row.pictures) - 1
         assert row.sources == {place for place, name in enumerate(told) if name == row.target}
 
@@ -194,6 +197,64 @@ def test_slots_are_told_how_their_thing_stands_to_those_that_the_question_names(
     assert list_standings(scene, phrases, set()) == [[0, 0, 0, 0]] * 4
 
 
+@pytest.mark.parametrize(
+    ("text", "means", "holds"),
+    [
+        (
+            "Is the red ring on the right side of the blue heart? Please answer",
+            [0, 1, 1],
+            [0, 1, 0],
+        ),
+        ("Is the red ring to the left of the blue heart?", [0, 1, 1], [0, 0, 0]),
+        ("What color is the shape above the ring?", [0, 1, 0], [1, 0, 0]),
+        ("How many small things are there?", [1, 1, 0], [0, 0, 0]),
+        ("a large blue heart and a small red star", [1, 0, 1], [0, 0, 0]),
+        ("How many shapes are there?", [0, 0, 0], [0, 0, 0]),
+        ("There are exactly two rings in total.", [0, 1, 0], [0, 0, 0]),
+    ],
+)
+def test_a_claim_means_things_and_holds_of_some(
+    text: str, means: list[int], holds: list[int]
+) -> None:
+    things = (
+        Thing("star", "red", "small", 0, 0),
+        Thing("ring", "red", "small", 1, 2),
+        Thing("heart", "blue", "large", 2, 1),
+    )
+    claim = read_claim(text)
+    assert [claim.means(thing) for thing in things] == means
+    assert [claim.holds(Scene(things, 0), thing) for thing in things] == holds
+
+
+def test_what_is_asked_behind_the_last_layer_follows_from_question_and_answer(
+    parts: tuple[Reader, ReadingTask],
+) -> None:
+    reader, task = parts
+    rng = random.Random(4)
+    prompts = task.encode([task.write("labels", rng, "train", str(n), 0) for n in range(5)])
+    for prompt in prompts:
+        marked = [
+            one
+            for one, mark in zip(prompt.ids, reader.marks.mark_answer(prompt), strict=True)
+            if mark[0]
+        ]
+        assert marked == reader.list_tokens(prompt.target) * len(prompt.sources)
+    swaps = task.encode([task.write("winoground", rng, "train", str(n), 0) for n in range(40)])
+    fits = {"yes": 0, "no": 0}
+    for prompt in swaps:
+        assert prompt.claim
+        rows = list(reader.marks.mark_claim(prompt))
+        own = range(len(prompt.pictures) * SLOTS)
+        if RELATION.search(prompt.claim):
+            assert any(rows[slot][1] for slot in own) == (prompt.target == "yes")
+            fits[prompt.target] += 1
+    assert min(fits.values()) > 3
+    matrices = task.encode([task.write("raven", rng, "train", str(n), 0) for n in range(20)])
+    for prompt in matrices:
+        shown = list(reader.marks.mark_claim(prompt))[8 * SLOTS]
+        assert (sum(shown) == 4) == (prompt.target == "yes")
+
+
 def test_two_heads_start_with_what_stands_near() -> None:
     model, _ = load_model("builtin:tiny")
     look_nearby(model)
@@ -211,7 +272,7 @@ def test_some_prompts_go_without_declarations(parts: tuple[Reader, ReadingTask])
     assert "<image0>" not in bare.prompt
     rng = random.Random(0)
     declared = [
-        "<image0>" in task.write("vqa", rng, "train", str(place), 0).text for place in range(300)
+        "<image0>" in task.write("vqa", rng, "train", str(place), 0)[0] for place in range(300)
     ]
     assert 0.85 < sum(declared) / 300 < 1
 

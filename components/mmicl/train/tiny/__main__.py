@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("mmicl.train.tiny")
 
 VISION = {"steps": 10200, "learning_rate": 1e-3, "weight_decay": 0.01}
-LANGUAGE = {"steps": 11800, "learning_rate": 1e-3, "weight_decay": 0.01}
+LANGUAGE = {"steps": 20300, "learning_rate": 1e-3, "weight_decay": 0.01}
 BATCH = 64
 VISION_FILE, LANGUAGE_FILE = "vision.safetensors", "language.safetensors"
 

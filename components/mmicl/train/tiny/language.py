@@ -15,7 +15,9 @@ slots then knew their image after 200 steps.
 """
 
 import random
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,13 +25,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmicl.config import Scheme
+from mmicl.mic.queries import Query
 from mmicl.mic.scheme import FULL_SCHEME, REFERENCE, render
 from mmicl.mic.templates import TASKS
 from mmicl.records import Split, Template
 from mmicl.train.tiny.loop import find_share
 from mmicl.train.tiny.marks import Marks
 from mmicl.train.tiny.packed import PackedT5, group_rows
-from mmicl.train.tiny.prompts import Prompt, Written
+from mmicl.train.tiny.prompts import Prompt
 from mmicl.train.tiny.tasks import SKILLS, make_asked
 from mmicl.world.description import Picture, describe
 from mmicl.world.scenes import MAX_THINGS
@@ -47,6 +50,7 @@ NEAR, FAR_BIAS = 8, -6.0
 """What `look_nearby` calls near, in tokens (exclusive), and the bias of all that is not."""
 REPORTED = ("vqa", "mme", "several", "nlvr", "vcr", "labels", "winoground", "raven")
 """Skills whose loss is told while training."""
+CAPTION = re.compile(r"\bcaption (\d)\b")
 NO_DECLARATION = Scheme(declaration=False, in_context=True, interrelated=True)
 UNDECLARED_SHARE = 0.05
 
@@ -56,9 +60,9 @@ STAGES: tuple[tuple[float, dict[str, float]], ...] = (
     (0.4, {"caption": 0.8, "vqa": 4, "pope": 0.5, "mme": 1, "scienceqa": 0.7, "region": 0.2,
            "several": 3, "which": 1.2, "labels": 1, "sequence": 0.7, "nlvr": 1.5, "vcr": 0.8,
            "winoground": 0.5}),
-    (1.0, {"caption": 0.6, "vqa": 3, "pope": 0.3, "mme": 2.5, "scienceqa": 0.5, "region": 0.1,
-           "several": 2, "which": 0.5, "labels": 2, "sequence": 0.8, "nlvr": 2, "vcr": 1.5,
-           "winoground": 1.5, "raven": 0.8}),
+    (1.0, {"caption": 0.6, "vqa": 3, "pope": 0.3, "mme": 4, "scienceqa": 0.5, "region": 0.1,
+           "several": 1.8, "which": 0.5, "labels": 1.5, "sequence": 0.6, "nlvr": 2, "vcr": 1.5,
+           "winoground": 2.5, "raven": 1.5}),
 )  # fmt: skip
 """The curriculum: up to a share of the steps, how often each skill is drawn."""
 THINGS = ((0.02, 1), (0.05, 2))
@@ -123,7 +127,7 @@ class Reader(nn.Module):
             deviation = NOISE * slots.detach().std()
             slots = slots + deviation * torch.randn(slots.shape, generator=noise)
         places = (ids == self.processor.placeholder_id).nonzero().flatten()
-        states = self.packed.encode(table[ids].index_copy(0, places, slots), groups)
+        states, before = self.packed.encode(table[ids].index_copy(0, places, slots), groups)
 
         rows = self.processor.tokenizer([prompt.target for prompt in prompts]).input_ids
         targets = group_rows([len(row) for row in rows], ROWS_A_GROUP)
@@ -135,7 +139,7 @@ class Reader(nn.Module):
         owners = torch.tensor([place for place, row in enumerate(rows) for _ in row])
         sums = torch.zeros(len(rows)).index_add(0, owners, losses)
         lengths = torch.tensor([len(row) for row in rows])
-        return sums / lengths, self.marks(prompts, states[places])
+        return sums / lengths, self.marks(prompts, places, before, states)
 
     def list_tokens(self, text: str) -> list[int]:
         """Token ids of a phrase or an answer, kept for the next time."""
@@ -149,6 +153,12 @@ class Reader(nn.Module):
         """Greedy answers."""
         ids = self.language_model.generate(**self.embed(prompts), max_new_tokens=24)
         return self.processor.decode(ids)
+
+
+def find_claim(query: Query) -> str:
+    """What the answer hangs on: the caption that is asked about, or else the question."""
+    asked = CAPTION.search(query.question)
+    return query.choices[int(asked.group(1))] if asked else query.question
 
 
 def look_nearby(model: "Blip2ForConditionalGeneration") -> None:
@@ -221,8 +231,8 @@ class ReadingTask:
     def write(
         self, skill: str, rng: random.Random, split: Split, name: str, exemplars: int,
         *, declared: bool | None = None, most: int = MAX_THINGS,
-    ) -> Written:  # fmt: skip
-        """Draw a query and write it."""
+    ) -> tuple[str, Prompt]:  # fmt: skip
+        """Draw a query: its text, and all but that text's token ids."""
         asked = make_asked(skill, rng, split, name, 0, most)
         if exemplars and TASKS[asked.query.task].exemplars:
             asked = make_asked(skill, rng, split, name, exemplars, most)
@@ -236,16 +246,19 @@ class ReadingTask:
         named = frozenset(base + int(k) for k in REFERENCE.findall(asked.query.question))
         shown = enumerate(asked.query.before, start=base - len(asked.query.before))
         sources = frozenset(place for place, one in shown if one.target == asked.query.target)
-        return Written(skill, rendered.prompt, rendered.target, tuple(pictures), named, sources)
+        prompt = Prompt(
+            [], tuple(pictures), rendered.target, skill, named, sources,
+            find_claim(asked.query), asked.solution,
+        )  # fmt: skip
+        return rendered.prompt, prompt
 
-    def encode(self, rows: Sequence[Written]) -> list[Prompt]:
-        """Written queries as token ids and pictures."""
+    def encode(self, rows: Sequence[tuple[str, Prompt]]) -> list[Prompt]:
+        """Prompts with the token ids of their texts."""
         ids = self.reader.processor.encode(
-            [row.text for row in rows], [len(row.pictures) for row in rows]
+            [text for text, _ in rows], [len(prompt.pictures) for _, prompt in rows]
         )
         return [
-            Prompt(list(values), row.pictures, row.target, row.skill, row.asked, row.sources)
-            for values, row in zip(ids, rows, strict=True)
+            replace(prompt, ids=list(values)) for values, (_, prompt) in zip(ids, rows, strict=True)
         ]
 
     def measure(self, split: Split, count: int = 200) -> dict[str, float]:

@@ -74,16 +74,21 @@ class PackedT5:
             for layers, bidirectional in ((self.encoder, True), (self.decoder, False))
         ]
 
-    def encode(self, embedded: Tensor, groups: Sequence[Group]) -> Tensor:
-        """Encoder states [tokens, width] of packed embeddings [tokens, width]."""
+    def encode(self, embedded: Tensor, groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
+        """Encoder states [tokens, width] of packed embeddings [tokens, width].
+
+        Returns:
+            Those of the whole encoder, and those before its last layer.
+        """
         longest = max(group.index.shape[1] for group in groups)
         positions = self._bias(0, self.encoder, longest)
         biases = [_cut(positions, group) + _forbid_padding(group) for group in groups]
-        states = embedded
+        states = before = embedded
         for attention, feed_forward in self.encoder:
+            before = states
             states = self._attend_self(states, attention, groups, biases)
             states = _feed_forward(states, feed_forward)
-        return _norm(states, self.model.encoder.final_layer_norm)
+        return _norm(states, self.model.encoder.final_layer_norm), before
 
     def decode(
         self, embedded: Tensor, targets: Sequence[Group], states: Tensor, prompts: Sequence[Group]

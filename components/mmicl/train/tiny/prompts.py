@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 
 from mmicl.world.description import Picture
+from mmicl.world.matrices import Panel
 
 
 @dataclass(frozen=True)
 class Prompt:
     """A prompt as token ids, with its pictures in order.
 
-    `asked` are the pictures the question names; `sources` those whose made-up name is the answer.
+    `asked` are the pictures the question names; `sources` those whose made-up name is the answer;
+    `claim` is what the answer hangs on: the question, or the caption it asks about; `solution` the
+    panel that completes a matrix.
     """
 
     ids: list[int]
@@ -18,15 +21,5 @@ class Prompt:
     skill: str
     asked: frozenset[int] = frozenset()
     sources: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a `Prompt` is encoded from."""
-
-    skill: str
-    text: str
-    target: str
-    pictures: tuple[Picture, ...]
-    asked: frozenset[int]
-    sources: frozenset[int]
+    claim: str = ""
+    solution: Panel | None = None

@@ -17,7 +17,7 @@ from mmicl.world.description import Crop, Picture
 from mmicl.world.episodes import ask_about_objects, sample_sequence
 from mmicl.world.hints import sample_hinted_question
 from mmicl.world.language import write_captions
-from mmicl.world.matrices import CONFIGURATIONS, sample_matrix
+from mmicl.world.matrices import CONFIGURATIONS, Panel, sample_matrix
 from mmicl.world.pairs import sample_pair_set, sample_swap
 from mmicl.world.questions import ask
 from mmicl.world.scenes import MAX_THINGS, Scene, sample_scene
@@ -27,11 +27,15 @@ from mmicl.world.statements import SUBTASKS, sample_yes_no_pair
 
 @dataclass(frozen=True)
 class Asked:
-    """A query, its pictures by reference, and worked examples that belong to it alone."""
+    """A query, its pictures by reference, and worked examples that belong to it alone.
+
+    `solution` is the panel that completes a matrix.
+    """
 
     query: Query
     pictures: dict[str, Picture]
     exemplars: tuple[Query, ...] = ()
+    solution: Panel | None = None
 
 
 class Maker:
@@ -42,6 +46,7 @@ class Maker:
         self.split: Split = split
         self.pictures: dict[str, Picture] = {}
         self.examples = 0
+        self.solution: Panel | None = None
 
     def make(
         self, task: str, pictures: Sequence[Picture], target: str, *, question: str = "",
@@ -67,7 +72,7 @@ class Maker:
         """One of the queries; of yes/no ones, either answer is as likely."""
         target = self.rng.choice(sorted({query.target for query in queries}))
         query = self.rng.choice([query for query in queries if query.target == target])
-        return Asked(query, self.pictures, tuple(exemplars))
+        return Asked(query, self.pictures, tuple(exemplars), self.solution)
 
 
 def make_caption(maker: Maker) -> list[Query]:
@@ -167,6 +172,7 @@ def make_raven(maker: Maker) -> list[Query]:
     matrix = sample_matrix(maker.rng, maker.split, configuration)
     pictures = [*matrix.context, *matrix.candidates]
     target = f"<image:{8 + matrix.answer}>"
+    maker.solution = matrix.candidates[matrix.answer]
     return maker.make("raven", pictures, target, answer_index=matrix.answer)
 
 
