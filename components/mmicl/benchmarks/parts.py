@@ -39,15 +39,15 @@ class Rule(Protocol):
         """By name."""
         ...
 
-    def judge(self, items: Sequence[Item]) -> Columns:
+    def judge(self, items: Sequence[Item], /) -> Columns:
         """Answered items -> columns."""
         ...
 
-    def guess(self, examples: Sequence[Example], train: Sequence[Example]) -> Columns | None:
+    def guess(self, examples: Sequence[Example], train: Sequence[Example], /) -> Columns | None:
         """Chance."""
         ...
 
-    def constant(self, train: Sequence[Example]) -> Constant:
+    def constant(self, train: Sequence[Example], /) -> Constant:
         """The best answer that can be given without looking."""
         ...
 
