@@ -24,7 +24,7 @@ def judge(items: Sequence[Item]) -> Columns:
         places = np.flatnonzero(domains == official)
         columns |= {f"CIDEr_{name}": np.zeros(len(items)), f"n_{name}": np.zeros(len(items))}
         if places.size:
-            own = coco_caption.judge([items[place] for place in places])
+            own = coco_caption.judge([items[place] for place in places.tolist()])
             columns[f"CIDEr_{name}"][places], columns[f"n_{name}"][places] = own["CIDEr"], 1
     return columns
 

@@ -90,8 +90,7 @@ def _write(figure: "Figure") -> str:
     from matplotlib import rc_context
 
     stream = io.StringIO()
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "mmicl", "font.family": "sans-serif"}
-    with rc_context(settings):
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "mmicl", "font.family": "sans-serif"}):
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(stream, format="svg", metadata=nothing)
     text = stream.getvalue()
