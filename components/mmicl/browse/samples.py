@@ -109,12 +109,12 @@ class SampleTables:
     def _count_facets(self) -> dict[str, dict[str, int]]:
         counts: dict[str, Counter[str]] = {name: Counter() for name in FACETS}
         columns = {name: ds.field(name) for name in NAMED}
-        columns["images"] = pc.list_value_length(ds.field("images"))  # pyright: ignore[reportArgumentType]
+        columns["images"] = pc.list_value_length(ds.field("images"))  # pyright: ignore
         for part, table in self._parts.items():
             for batch in table.to_batches(columns=columns, batch_size=BATCH_ROWS):
                 counts["part"][part] += batch.num_rows
                 for name in columns:
-                    for item in pc.value_counts(batch.column(name)).to_pylist():  # pyright: ignore[reportAttributeAccessIssue]
+                    for item in pc.value_counts(batch.column(name)).to_pylist():  # pyright: ignore
                         counts[name][str(item["values"])] += item["counts"]
         return {
             name: dict(sorted(count.items(), key=lambda it: (len(it[0]), it[0])))
