@@ -173,6 +173,9 @@ class Launch(Section):
     processes: Positive
     threads: Positive
     micro_batch: Positive
+    """Samples that go through the model together, at the most."""
+    micro_tokens: Positive
+    """Their prompt tokens, padding and images included, at the most."""
     zero_stage: Annotated[int, Field(ge=0, le=3)]
     workers: Positive
     checkpoint_every: Positive

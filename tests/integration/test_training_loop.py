@@ -14,6 +14,7 @@ from mmicl.files import read_json
 from mmicl.model.freeze import select_trainable
 from mmicl.model.loading import load_model
 from mmicl.paths import Paths
+from mmicl.train.batches import StepBatch
 from mmicl.train.engine import blip2_of, configure_torch
 from mmicl.train.loop import Trainer
 from mmicl.train.meters import Progress, read_curve
@@ -86,12 +87,19 @@ def test_the_first_loss_is_the_plain_models_mean_over_target_tokens(
     assert trainer.curve[0].loss == pytest.approx(total / tokens, abs=1e-5)
 
 
-@pytest.mark.parametrize("zero_stage", [0, 1])
+@pytest.mark.parametrize("zero_stage", [0, 1, 3])
 def test_micro_batch_and_zero_stage_change_nothing_but_rounding(
     paths: Paths, tmp_path: Path, zero_stage: int
 ) -> None:
     expected = prepare(paths, tmp_path / "a", launch={"micro_batch": 4, "zero_stage": 2})
-    found = prepare(paths, tmp_path / "b", launch={"micro_batch": 3, "zero_stage": zero_stage})
+    found = prepare(paths, tmp_path / "b", launch={"micro_batch": 8, "zero_stage": zero_stage})
+    make = found.batches.make_step
+
+    def make_unevenly(seed: int, step: int, size: int) -> StepBatch:
+        found.batches.micro_tokens = (40, 60, 200)[step % 3]  # 4, 3 and 1 micro batches
+        return make(seed, step, size)
+
+    found.batches.make_step = make_unevenly
     wanted, tensors = expected.run(), found.run()
     for one, other in zip(expected.curve, found.curve, strict=True):
         assert other.loss == pytest.approx(one.loss, rel=1e-5)

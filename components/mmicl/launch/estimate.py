@@ -111,9 +111,9 @@ def estimate(config: Config) -> Estimate:
     trained = shape.trained(config.finetune.trainable_attention)
     gpus, zero = config.launch.processes, config.launch.zero_stage
     tokens = TEXT_TOKENS_PER_SAMPLE + IMAGES_PER_SAMPLE * shape.queries
-    samples = config.launch.micro_batch
+    together = min(config.launch.micro_batch * tokens, config.launch.micro_tokens)
     # With activation checkpoints a layer keeps its input; one layer's intermediates live at a time.
-    activations = samples * tokens * shape.width * 2 * (2 * shape.layers + 24)
+    activations = together * shape.width * 2 * (2 * shape.layers + 24)
     memory = (
         2 * weights / (gpus if zero >= 3 else 1)
         + 2 * trained / (gpus if zero >= 2 else 1)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from mmicl.errors import DataError, UserError
 from mmicl.files import hash_file, read_json, replace_file, replace_folder, write_json
 from mmicl.model.checkpoint import read_checkpoint
+from mmicl.model.fused import fuse_activations
 from mmicl.model.instructblip import MODEL_TYPE as INSTRUCTBLIP
 from mmicl.model.instructblip import load_instructblip
 from mmicl.model.lora import Lora, adapted_layers, add_adapters, is_adapter, merge_adapters
@@ -67,6 +68,7 @@ def load_model(
         parameter.data = parameter.data.clone()
     for folder in trained:
         load_trained(model, folder)
+    fuse_activations(model)
     return model.eval(), processor
 
 

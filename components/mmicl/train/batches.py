@@ -74,7 +74,8 @@ class BatchMaker:
         visual: Gives pixels or features of an image reference.
         ranks: How many processes share a batch.
         rank: This one.
-        micro_batch: Rows at the most.
+        micro_batch: Rows that go through the model together, at the most.
+        micro_tokens: Their prompt tokens, padding included, at the most.
         max_target_tokens: Longer targets are cut, and counted.
     """
 
@@ -87,10 +88,12 @@ class BatchMaker:
         ranks: int,
         rank: int,
         micro_batch: int,
+        micro_tokens: int,
         max_target_tokens: int,
     ) -> None:
         self.samples, self.processor, self.visual = samples, processor, visual
-        self.ranks, self.rank, self.micro_batch = ranks, rank, micro_batch
+        self.ranks, self.rank = ranks, rank
+        self.micro_batch, self.micro_tokens = micro_batch, micro_tokens
         self.max_target_tokens = max_target_tokens
 
     def make_step(self, seed: int, step: int, size: int) -> StepBatch:
@@ -112,7 +115,8 @@ class BatchMaker:
         targets = self.processor.encode_targets(
             [row.target for row in rows], self.max_target_tokens
         )
-        plan = plan_micro_batches(list(map(len, ids)), self.ranks, self.micro_batch)
+        lengths = list(map(len, ids))
+        plan = plan_micro_batches(lengths, self.ranks, self.micro_batch, self.micro_tokens)
         shortest = min(range(len(ids)), key=lambda place: (len(ids[place]), place))
         computed = sum(
             len(chunk) * max(len(ids[shortest if place is None else place]) for place in chunk)

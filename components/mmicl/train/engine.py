@@ -71,7 +71,7 @@ def start_ranks() -> None:
 
 
 def build_engine(
-    model: "Blip2ForConditionalGeneration", training: Training, launch: Launch, micro_steps: int
+    model: "Blip2ForConditionalGeneration", training: Training, launch: Launch
 ) -> "DeepSpeedEngine":
     """Hand the model's trainable parameters to DeepSpeed.
 
@@ -79,7 +79,6 @@ def build_engine(
         model: With `requires_grad` set as the recipe wants.
         training: Optimizer and precision.
         launch: ZeRO stage and micro-batch.
-        micro_steps: Forward passes a rank makes for one optimizer step.
     """
     import deepspeed
 
@@ -101,7 +100,7 @@ def build_engine(
         optimizer=optimizer,
         config={
             "train_micro_batch_size_per_gpu": launch.micro_batch,
-            "gradient_accumulation_steps": micro_steps,
+            "gradient_accumulation_steps": 1,  # as many as a batch needs: the loop sets the bounds
             "gradient_clipping": training.clip_norm,
             "zero_allow_untested_optimizer": True,
             "bf16": {"enabled": training.precision == "bf16"},

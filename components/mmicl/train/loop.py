@@ -122,18 +122,17 @@ class Trainer:
 
     def _train_step(self, step: int, batch: "StepBatch") -> CurveRow:
         """Forward and backward over the micro batches, then one update."""
-        ranks, micro_steps = dist.get_world_size(), len(batch.micro_batches)
+        ranks = dist.get_world_size()
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         bad: list[str] = []
         for micro in batch.micro_batches:
+            self.engine.set_gradient_accumulation_boundary(micro is batch.micro_batches[-1])
             losses = self.engine(micro.to(self.device))
             total += losses.detach().double().sum()
             finite = torch.isfinite(losses.detach()).tolist()
             bad += [name for name, good in zip(micro.names, finite, strict=True) if not good]
-            # DeepSpeed divides by micro steps and ranks; the loss is a mean over target tokens.
-            self.engine.backward(losses.sum() / batch.target_tokens * (micro_steps * ranks))
-            if micro is not batch.micro_batches[-1]:
-                self.engine.step()
+            # DeepSpeed divides by ranks; the loss is a mean over target tokens.
+            self.engine.backward(losses.sum() / batch.target_tokens * ranks)
         dist.all_reduce(total)
         loss = float(total) / batch.target_tokens
         if not math.isfinite(loss):

@@ -5,6 +5,7 @@ rounding, and a resumed run goes on with the very samples that would have come n
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -30,31 +31,40 @@ def batch_indices(samples: int, seed: int, step: int, size: int) -> list[int]:
 
 
 def plan_micro_batches(
-    lengths: Sequence[int], ranks: int, micro_batch: int
+    lengths: Sequence[int], ranks: int, rows: int, tokens: int
 ) -> list[list[list[int | None]]]:
     """Deal a global batch out: `plan[rank][micro step]` is a list of places in the batch.
 
-    Samples of like length come together, so that little is padded, and ranks that work side by
-    side get the like of each other. Every rank has the same number of micro steps, and every micro
-    batch the same number of rows; what is missing for that is None (a row without weight).
+    Samples of like length come together, so that little is padded, and micro batches of few long
+    samples hold about as many tokens as those of many short ones: ranks that work side by side get
+    the like of each other. Every rank has the same number of micro steps; where there is nothing
+    left for one, its micro batch is a single None (a row without weight).
 
     Args:
         lengths: Of the batch's samples.
         ranks: How many share the batch.
-        micro_batch: Rows at the most.
+        rows: Samples a micro batch, at the most.
+        tokens: Rows times the longest, at the most; a sample that is longer comes alone.
     """
-    steps = math.ceil(len(lengths) / (ranks * micro_batch))
-    rows = math.ceil(len(lengths) / (ranks * steps))
-    ordered: list[int | None] = []
-    ordered += sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
-    ordered += [None] * (ranks * steps * rows - len(ordered))
-    chunks = [ordered[start : start + rows] for start in range(0, len(ordered), rows)]
+    order = sorted(range(len(lengths)), key=lambda place: (-lengths[place], place))
+
+    def cut(limit: int) -> list[list[int | None]]:
+        chunks: list[list[int | None]] = []
+        room = 0
+        for place in order:
+            if not room:
+                chunks.append([])
+                room = min(rows, max(1, limit // lengths[place]))
+            chunks[-1].append(place)
+            room -= 1
+        return chunks
+
+    steps = math.ceil(len(cut(tokens)) / ranks)
+    # the tightest cut into as many: its micro batches are the most alike
+    limit = bisect_left(range(tokens), True, key=lambda limit: len(cut(limit)) <= steps * ranks)
+    chunks = cut(limit)
+    chunks += [[None]] * (steps * ranks - len(chunks))
     return [chunks[rank::ranks] for rank in range(ranks)]
-
-
-def count_micro_steps(global_batch: int, ranks: int, micro_batch: int) -> int:
-    """Micro steps a rank takes for a global batch, as `plan_micro_batches` deals it out."""
-    return math.ceil(global_batch / (ranks * micro_batch))
 
 
 @lru_cache(maxsize=2)

@@ -134,7 +134,6 @@ def prepare_trainer(
     from mmicl.model.loading import load_model
     from mmicl.train.engine import build_engine, start_ranks
     from mmicl.train.loop import Trainer
-    from mmicl.train.order import count_micro_steps
 
     start_ranks()
     model, processor = load_model(
@@ -148,13 +147,10 @@ def prepare_trainer(
     validation = None
     if job.stage == "finetune":
         validation = _make_batches(job, job.paths.mic / "val.parquet", processor, visual)
-    micro_steps = count_micro_steps(
-        job.training.global_batch, job.ranks, job.config.launch.micro_batch
-    )
-    engine = build_engine(model, job.training, job.config.launch, micro_steps)
+    engine = build_engine(model, job.training, job.config.launch)
     progress.say(
-        f"{len(batches.samples)} samples, {len(names)} tensors learn, {job.ranks} process(es) x "
-        f"{micro_steps} micro steps, ZeRO {job.config.launch.zero_stage}"
+        f"{len(batches.samples)} samples, {len(names)} tensors learn, {job.ranks} process(es), "
+        f"ZeRO {job.config.launch.zero_stage}"
     )
     trainer = Trainer(
         engine=engine,
@@ -190,6 +186,7 @@ def _make_batches(
         ranks=job.ranks,
         rank=job.rank,
         micro_batch=job.config.launch.micro_batch,
+        micro_tokens=job.config.launch.micro_tokens,
         max_target_tokens=job.training.max_target_tokens,
     )
 

@@ -20,6 +20,7 @@ def make(processor: MmiclProcessor, ranks: int, rank: int, micro_batch: int = 3)
         ranks=ranks,
         rank=rank,
         micro_batch=micro_batch,
+        micro_tokens=10_000,
         max_target_tokens=8,
     )
     return maker.make_step(seed=5, step=3, size=14)
@@ -52,15 +53,28 @@ def test_ranks_together_see_what_one_sees(processor: MmiclProcessor, ranks: int)
 
 
 def test_rows_without_weight_fill_up(processor: MmiclProcessor) -> None:
-    shares = [make(processor, 4, rank, micro_batch=16) for rank in range(4)]
-    rows = [len(micro.names) for share in shares for micro in share.micro_batches]
-    assert rows == [4, 4, 4, 4]  # 14 samples in 16 rows
-    ignored = [
-        int((micro.labels == IGNORED).all(dim=1).sum())
-        for share in shares
-        for micro in share.micro_batches
-    ]
-    assert ignored == [0, 0, 0, 2]
+    makers = [
+        BatchMaker(
+            SAMPLES, processor, feature, ranks=4, rank=rank, micro_batch=4, micro_tokens=100,
+            max_target_tokens=8,
+        )
+        for rank in range(4)
+    ]  # fmt: skip
+    micros = [micro for maker in makers for micro in maker.make([0, 1]).micro_batches]
+    assert [len(micro.names) for micro in micros] == [1, 1, 1, 1]  # 2 samples for 4 ranks
+    ignored = [bool((micro.labels == IGNORED).all()) for micro in micros]
+    assert ignored == [False, False, True, True]
+
+
+def test_a_micro_batch_keeps_to_its_tokens(processor: MmiclProcessor) -> None:
+    maker = BatchMaker(
+        SAMPLES, processor, feature, ranks=1, rank=0, micro_batch=14, micro_tokens=150,
+        max_target_tokens=8,
+    )  # fmt: skip
+    batch = maker.make_step(seed=5, step=3, size=14)
+    assert len(batch.micro_batches) > 1
+    assert max(micro.input_ids.numel() for micro in batch.micro_batches) <= 150
+    assert sorted(weighted_rows(batch)) == sorted(weighted_rows(make(processor, 1, 0, 14)))
 
 
 def test_images_stand_in_the_order_of_their_placeholders(processor: MmiclProcessor) -> None:
@@ -92,8 +106,9 @@ def names(batch: StepBatch) -> set[str]:
 def test_a_sample_whose_counts_do_not_fit_is_named(processor: MmiclProcessor) -> None:
     wrong = [SAMPLES[1].model_copy(update={"images": ()})]
     maker = BatchMaker(
-        wrong, processor, feature, ranks=1, rank=0, micro_batch=4, max_target_tokens=8
-    )
+        wrong, processor, feature, ranks=1, rank=0, micro_batch=4, micro_tokens=100,
+        max_target_tokens=8,
+    )  # fmt: skip
     with pytest.raises(DataError, match="toy/train/1: the prompt has 1 placeholders"):
         maker.make([0])
 
@@ -103,8 +118,9 @@ def test_a_missing_image_names_its_sample(processor: MmiclProcessor) -> None:
         raise DataError("no such picture in the store", where=reference)
 
     maker = BatchMaker(
-        SAMPLES, processor, fail, ranks=1, rank=0, micro_batch=4, max_target_tokens=8
-    )
+        SAMPLES, processor, fail, ranks=1, rank=0, micro_batch=4, micro_tokens=100,
+        max_target_tokens=8,
+    )  # fmt: skip
     with pytest.raises(DataError, match="toy/train/1: 1-0: no such picture"):
         maker.make([1])
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmicl.train.order import batch_indices, count_micro_steps, plan_micro_batches
+from mmicl.train.order import batch_indices, plan_micro_batches
 
 
 @given(
@@ -40,26 +40,37 @@ def test_the_order_is_this_one() -> None:
 @given(
     lengths=st.lists(st.integers(1, 50), min_size=1, max_size=70),
     ranks=st.sampled_from([1, 2, 4, 7]),
-    micro_batch=st.integers(1, 20),
+    rows=st.integers(1, 20),
+    tokens=st.integers(1, 400),
 )
 def test_ranks_share_a_batch_without_loss_or_repetition(
-    lengths: list[int], ranks: int, micro_batch: int
+    lengths: list[int], ranks: int, rows: int, tokens: int
 ) -> None:
-    plan = plan_micro_batches(lengths, ranks, micro_batch)
-    dealt = [place for rank in plan for chunk in rank for place in chunk if place is not None]
+    plan = plan_micro_batches(lengths, ranks, rows, tokens)
+    chunks = [chunk for rank in plan for chunk in rank]
+    dealt = [place for chunk in chunks for place in chunk if place is not None]
     assert sorted(dealt) == list(range(len(lengths)))
-    steps = count_micro_steps(len(lengths), ranks, micro_batch)
     assert len(plan) == ranks
-    assert all(len(rank) == steps for rank in plan)
-    rows = {len(chunk) for rank in plan for chunk in rank}
-    assert len(rows) == 1
-    assert rows.pop() <= micro_batch
+    assert len({len(rank) for rank in plan}) == 1, "ranks wait for one another at every step"
+    for chunk in chunks:
+        real = [lengths[place] for place in chunk if place is not None]
+        assert real or chunk == [None]
+        assert len(real) <= rows
+        assert len(real) <= 1 or len(real) * max(real) <= tokens
+    # at least one rank has work in its last micro step
+    assert any(rank[-1] != [None] for rank in plan)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_samples_of_like_length_come_together(ranks: int) -> None:
     lengths = [10, 100] * 16
-    plan = plan_micro_batches(lengths, ranks, micro_batch=16 // ranks)
-    for rank in plan:
+    for rank in plan_micro_batches(lengths, ranks, rows=16 // ranks, tokens=10_000):
         for chunk in rank:
             assert len({lengths[place] for place in chunk if place is not None}) == 1
+
+
+def test_micro_batches_hold_like_numbers_of_tokens() -> None:
+    (chunks,) = plan_micro_batches([50] * 20, 1, rows=32, tokens=800)
+    assert [len(chunk) for chunk in chunks] == [10, 10]  # and not 16 and 4
+    shares = plan_micro_batches([200] * 4 + [50] * 16, 2, rows=32, tokens=2000)
+    assert [[len(chunk) for chunk in rank] for rank in shares] == [[4], [16]]
