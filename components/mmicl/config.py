@@ -125,11 +125,20 @@ class Training(Section):
     max_target_tokens: Positive
 
 
+class Lora(Section):
+    """Adapters of a rank (arXiv 2106.09685); what they add is scaled by alpha / rank."""
+
+    rank: Positive
+    alpha: Annotated[float, Field(gt=0)]
+
+
 class Finetune(Training):
     """Stage II."""
 
     trainable_attention: Literal["design", "paper", "released", "all"]
     """T5 attention projections that learn: k,v | q,v | self-attention q | q,k,v."""
+    lora: Lora | None
+    """Train adapters beside these projections instead of the projections."""
 
 
 class Features(Section):

@@ -153,3 +153,25 @@ def test_a_rank_error_reaches_the_stage(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"pretrain.parquet: no such file"):
         train(paths, "broken")
     assert not (paths.root / "broken").exists()
+
+
+@pytest.mark.slow
+def test_stage_two_trains_adapters_that_merge_on_loading(tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path)
+    lora = {"rank": 2, "alpha": 4.0}
+    config = read_config(paths, pretrain={"steps": 0}, finetune={"steps": 4, "lora": lora})
+    for stage in (pretrain, features, finetune):
+        name = stage.__name__.rpartition(".")[2]
+        stage.run(StageContext(name, None, config, paths, "0" * 40))
+    record = read_json(paths.finetuned / "trained.json")
+    assert record["lora"] == lora
+    assert all("projection" in name or "lora_" in name for name in record["names"])
+    base, _ = load_model(str(paths.root / "base"))
+    tuned, _ = load_model(str(paths.root / "base"), trained=[paths.pretrained, paths.finetuned])
+    changed = {
+        name
+        for name, value in tuned.state_dict().items()
+        if not torch.equal(value, base.state_dict()[name])
+    }
+    assert any(name.endswith("SelfAttention.k.weight") for name in changed)
+    assert all(re.search(r"projection|Attention\.[kv]\.weight", name) for name in changed)

@@ -60,10 +60,12 @@ class Architecture:
         """The Linear from the Q-Former's 768 to the language model's width."""
         return (768 + 1) * self.width
 
-    def trained(self, recipe: str) -> int:
-        """Weights that learn in stage II under a `trainable_attention` recipe."""
+    def trained(self, recipe: str, rank: int | None = None) -> int:
+        """Weights that learn in stage II under a `trainable_attention` recipe, or its adapters."""
         projections = {"design": 6, "paper": 6, "released": 2, "all": 9}[recipe]
-        return self.projection + projections * self.layers * self.attention
+        inner = self.heads * self.head_width
+        each = self.attention if rank is None else rank * (self.width + inner)
+        return self.projection + projections * self.layers * each
 
 
 ARCHITECTURES = {
@@ -108,7 +110,8 @@ def estimate(config: Config) -> Estimate:
     """
     shape = find_architecture(config.model.base)
     weights = shape.vision + shape.qformer + shape.projection + shape.language
-    trained = shape.trained(config.finetune.trainable_attention)
+    lora = config.finetune.lora
+    trained = shape.trained(config.finetune.trainable_attention, lora.rank if lora else None)
     gpus, zero = config.launch.processes, config.launch.zero_stage
     tokens = TEXT_TOKENS_PER_SAMPLE + IMAGES_PER_SAMPLE * shape.queries
     together = min(config.launch.micro_batch * tokens, config.launch.micro_tokens)

@@ -5,22 +5,15 @@ and merged when they are loaded over a base, so that what is asked or exported i
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from mmicl.config import Lora
 
 if TYPE_CHECKING:
     from transformers import Blip2ForConditionalGeneration
 
 _NAME = "default"
 _PARTS = (f".lora_A.{_NAME}.weight", f".lora_B.{_NAME}.weight")
-
-
-@dataclass(frozen=True)
-class Lora:
-    """Adapters of a rank; what they add is scaled by alpha / rank."""
-
-    rank: int
-    alpha: float
 
 
 def is_adapter(name: str) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmicl.config import Config, Training, load_config
+from mmicl.config import Config, Lora, Training, load_config
 from mmicl.errors import DataError
 from mmicl.files import hash_json, read_json, read_rows, replace_folder
 from mmicl.paths import Paths
@@ -54,6 +54,11 @@ class Job:
     def recipe(self) -> str:
         """Which weights learn."""
         return "stage1" if self.stage == "pretrain" else self.config.finetune.trainable_attention
+
+    @property
+    def lora(self) -> Lora | None:
+        """The adapters that learn instead of the recipe's attention, where wanted."""
+        return None if self.stage == "pretrain" else self.config.finetune.lora
 
     @property
     def trained(self) -> tuple[Path, ...]:
@@ -141,7 +146,7 @@ def prepare_trainer(
     )
     images = ImageStore([job.paths.images(name) for name in job.config.datasets])
     visual = _choose_visual(job, model, processor, images)
-    names = select_trainable(model, job.recipe)
+    names = select_trainable(model, job.recipe, job.lora)
     total = sum(value.numel() for value in model.parameters())
     batches = _make_batches(job, job.paths.mic / f"{job.stage}.parquet", processor, visual)
     validation = None
@@ -272,6 +277,7 @@ def _write_result(
         "base": job.config.model.base,
         "revision": job.config.model.revision,
         "recipe": job.recipe,
+        **({"lora": job.lora.model_dump()} if job.lora else {}),
         "training": job.training.model_dump(),
         **facts,
     }
