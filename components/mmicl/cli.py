@@ -4,22 +4,18 @@ Commands import what they need when they run, so that `--help` is instant.
 """
 
 import contextlib
-import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from mmicl.errors import MmiclError, UserError
 from mmicl.paths import Paths
-
-if TYPE_CHECKING:
-    from mmicl.config import Config
+from mmicl.printing import console, print_estimate, print_object, print_paraphrasing
 
 app = typer.Typer(
     name="mmicl",
@@ -31,8 +27,6 @@ app = typer.Typer(
 )
 params_app = typer.Typer(no_args_is_help=True, help="Show or replace params.yaml.")
 app.add_typer(params_app, name="params", rich_help_panel="Configure")
-
-console = Console()
 
 Profile = Annotated[
     str | None, typer.Option("--profile", help="A file of profiles/, in a workspace of its own.")
@@ -361,45 +355,6 @@ def resolve_model(model: str) -> Path:
     from mmicl.tracking import model_folder
 
     return model_folder(enter(checkout()), model)
-
-
-def print_estimate(config: "Config", paths: Paths) -> None:
-    """What a big profile needs, with the assumptions behind the figures."""
-    from mmicl.launch.estimate import describe
-
-    table = Table(box=None, show_header=False)
-    for key, value in describe(config).items():
-        table.add_row(key, value)
-    console.print(f"[bold]{config.profile}[/bold] (estimated, not measured)")
-    console.print(table)
-    print_paraphrasing(config, paths)
-
-
-def print_paraphrasing(config: "Config", paths: Paths) -> None:
-    """What the stage augment would pay an endpoint; nothing where none is set."""
-    from mmicl.augment.bill import describe_plan
-
-    if line := describe_plan(config.augment, paths.cache("paraphrases")):
-        console.print(f"paraphrases by {line}")
-
-
-def print_object(value: dict[str, Any], as_json: bool) -> None:
-    """A JSON object on standard output, or a table for a person."""
-    if as_json:
-        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-        return
-    table = Table(box=None, show_header=False)
-    for key, item in _flatten(value):
-        table.add_row(key, f"{item:.4f}" if isinstance(item, float) else str(item))
-    console.print(table)
-
-
-def _flatten(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
-    for key, item in value.items():
-        name = f"{prefix}{key}"
-        rows += _flatten(item, f"{name}.") if isinstance(item, dict) else [(name, item)]
-    return rows
 
 
 def main() -> None:

@@ -56,7 +56,6 @@ def make_server(view: View, port: int) -> ThreadingHTTPServer:
 
 class _Handler(BaseHTTPRequestHandler):
     shown: View
-    server: ThreadingHTTPServer
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "mmicl", ""
     timeout = 60
@@ -66,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with the page, a picture, or one line that says what is wrong."""
-        port = self.server.server_port
+        port = self.connection.getsockname()[1]
         if self.headers.get("Host") not in (f"{HOST}:{port}", f"localhost:{port}"):
             self._send(403, "text/plain", b"mmicl browse answers on loopback alone\n")
             return

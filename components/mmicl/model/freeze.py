@@ -13,8 +13,9 @@ With LoRA the projection learns whole, and adapters learn in place of the attent
 import re
 from typing import TYPE_CHECKING
 
+from mmicl.config import Lora
 from mmicl.errors import UserError
-from mmicl.model.lora import Lora, add_adapters
+from mmicl.model.lora import add_adapters
 
 if TYPE_CHECKING:
     from transformers import Blip2ForConditionalGeneration

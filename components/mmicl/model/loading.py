@@ -10,13 +10,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from mmicl.config import Lora
 from mmicl.errors import DataError, UserError
 from mmicl.files import hash_file, read_json, replace_file, replace_folder, write_json
 from mmicl.model.checkpoint import read_checkpoint
 from mmicl.model.fused import fuse_activations
 from mmicl.model.instructblip import MODEL_TYPE as INSTRUCTBLIP
 from mmicl.model.instructblip import load_instructblip
-from mmicl.model.lora import Lora, adapted_layers, add_adapters, is_adapter, merge_adapters
+from mmicl.model.lora import adapted_layers, add_adapters, is_adapter, merge_adapters
 from mmicl.model.processor import MmiclProcessor
 from mmicl.model.tiny import BACKBONES
 

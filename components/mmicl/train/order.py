@@ -63,7 +63,8 @@ def plan_micro_batches(
     # the tightest cut into as many: its micro batches are the most alike
     limit = bisect_left(range(tokens), True, key=lambda limit: len(cut(limit)) <= steps * ranks)
     chunks = cut(limit)
-    chunks += [[None]] * (steps * ranks - len(chunks))
+    nothing: list[int | None] = [None]
+    chunks += [nothing] * (steps * ranks - len(chunks))
     return [chunks[rank::ranks] for rank in range(ranks)]
 
 

@@ -7,9 +7,9 @@ import torch
 from tiny_model import Tiny
 from transformers import Blip2Config, Blip2ForConditionalGeneration
 
+from mmicl.config import Lora
 from mmicl.errors import UserError
 from mmicl.model.freeze import RECIPES, select_trainable, set_modes
-from mmicl.model.lora import Lora
 
 PROJECTION = {"language_projection.weight", "language_projection.bias"}
 ENCODER = [f"language_model.encoder.block.{n}.layer.0.SelfAttention" for n in range(4)]

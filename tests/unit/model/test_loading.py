@@ -8,10 +8,10 @@ import torch
 from tiny_model import Tiny
 from transformers import AutoTokenizer, Blip2ForConditionalGeneration
 
+from mmicl.config import Lora
 from mmicl.errors import DataError, UserError
 from mmicl.model.freeze import select_trainable
 from mmicl.model.loading import export_model, load_model, load_trained, locate_base, save_trained
-from mmicl.model.lora import Lora
 from mmicl.model.tiny import build_config, build_model, build_tokenizer, write_backbone
 
 BUILTIN = Path(locate_base("builtin:tiny"))

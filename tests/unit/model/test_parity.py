@@ -33,7 +33,7 @@ class Row:
 def rows(draw: st.DrawFn) -> Row:
     """Up to eight images, declared or strewn into words; a picture may come twice."""
     pictures = draw(st.lists(st.integers(0, PICTURES - 1), max_size=8))
-    words = draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12))
+    words: list[str] = draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=12))
     for number in range(len(pictures)):
         place = draw(st.integers(0, len(words)))
         words.insert(place, draw(st.sampled_from([f"<image{number}>图", "图"])))
