@@ -81,6 +81,28 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("before", "after", "zero_stage"), [(2, 1, 2), (1, 2, 3)])
+def test_a_killed_training_goes_on_with_another_number_of_ranks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], before: int, after: int, zero_stage: int
+) -> None:
+    paths = make_workspace(tmp_path, zero_stage=zero_stage, checkpoint_every=4)
+    read_config(paths, pretrain={"steps": 60}, launch={"processes": after, "threads": after})
+    whole = read_curve(train(paths, "whole") / "curve.csv")
+    read_config(paths, launch={"processes": before, "threads": before})
+    killer = kill_rank(paths.run("pretrain", "cut"), "step_4")
+    with pytest.raises(ResourceError, match="a training process was killed"):
+        train(paths, "cut")
+    killer.join()
+    read_config(paths, launch={"processes": after, "threads": after})
+    capsys.readouterr()
+    cut = read_curve(train(paths, "cut") / "curve.csv")
+    assert "going on from step" in capsys.readouterr().out
+    assert len(cut) == len(whole) == 60
+    for one, other in zip(whole, cut, strict=True):
+        assert other.loss == pytest.approx(one.loss, rel=1e-5)
+
+
+@pytest.mark.slow
 def test_two_ranks_see_what_one_sees(tmp_path: Path) -> None:
     paths = make_workspace(tmp_path, zero_stage=2, pictures=22)
     read_config(paths, pretrain={"steps": 5})

@@ -109,9 +109,13 @@ def test_micro_batch_and_zero_stage_change_nothing_but_rounding(
             torch.testing.assert_close(tensors[name], value, atol=2e-4, rtol=0)
 
 
-def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("zero_stage", [0, 1, 2, 3])
+def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(
+    tmp_path: Path, zero_stage: int
+) -> None:
     # With dropout: without the restored state of the random numbers the weights would differ.
     paths = make_workspace(tmp_path, dropout=0.1, checkpoint_every=4)
+    read_config(paths, launch={"zero_stage": zero_stage})
     first = prepare(paths, tmp_path / "run")
     whole, curve = first.run(), list(first.curve)
     torch.rand(3)

@@ -2,16 +2,13 @@
 
 import logging
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from mmicl.config import Launch, Training
-from mmicl.files import read_json, write_json
 from mmicl.model.freeze import set_modes
 from mmicl.model.inference import embed_prompts
 from mmicl.model.processor import IGNORED
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
 SMALL_BUCKET, LARGE_BUCKET = 5e6, 5e8
 """Elements of DeepSpeed's communication buckets: its default is the large one, and filling a
 buffer of that size every step takes seconds on a small machine."""
-_TAG = "engine"
 
 
 class LossModel(torch.nn.Module):
@@ -159,35 +155,6 @@ def gather_trained(engine: "DeepSpeedEngine", names: list[str]) -> dict[str, tor
         ):
             values[name] = parameters[name].detach().float().cpu().clone()
     return values
-
-
-def save_state(engine: "DeepSpeedEngine", folder: Path, rank: int) -> None:
-    """Write trained weights, optimizer and this rank's random state; every rank must take part."""
-    engine.save_checkpoint(str(folder), tag=_TAG, save_latest=False, exclude_frozen_parameters=True)
-    tensors = {"torch": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        tensors["cuda"] = torch.cuda.get_rng_state()
-    save_file(tensors, folder / f"random_{rank}.safetensors")
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
-    numpy_state = [name, np.asarray(keys).tolist(), position, has_gauss, gauss]
-    write_json(folder / f"random_{rank}.json", {"python": random.getstate(), "numpy": numpy_state})
-
-
-def load_state(engine: "DeepSpeedEngine", folder: Path, rank: int) -> None:
-    """Put back what `save_state` wrote.
-
-    DeepSpeed's files are pickles: the caller has compared their digests with the completion record
-    of a folder that only this project writes.
-    """
-    engine.load_checkpoint(str(folder), tag=_TAG, load_module_strict=False)
-    tensors = load_file(folder / f"random_{rank}.safetensors")
-    torch.set_rng_state(tensors["torch"])
-    if "cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["cuda"])
-    state = read_json(folder / f"random_{rank}.json")
-    version, words, gauss = state["python"]
-    random.setstate((version, tuple(words), gauss))
-    np.random.set_state(tuple(state["numpy"]))
 
 
 def configure_torch(seed: int, threads: int) -> None:

@@ -18,8 +18,6 @@ from mmicl.train import checkpoints
 from mmicl.train.engine import (
     blip2_of,
     gather_trained,
-    load_state,
-    save_state,
     set_training,
     take_step,
 )
@@ -32,6 +30,7 @@ from mmicl.train.meters import (
     write_curve,
 )
 from mmicl.train.schedule import learning_rate
+from mmicl.train.state import load_state, save_state
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
@@ -195,7 +194,7 @@ class Trainer:
             checkpoints.begin_checkpoint(self.run_folder, step)
         dist.barrier()
         folder = checkpoints.writing_folder(self.run_folder, step)
-        save_state(self.engine, folder, self.rank)
+        save_state(self.engine, self.names, folder, self.rank)
         if self.rank == 0:
             write_curve(folder / CURVE, self.curve)
             write_json(folder / "state.json", {"truncated": self.truncated})
@@ -216,7 +215,7 @@ class Trainer:
         if step < 0:
             return 0
         folder = checkpoints.step_folder(self.run_folder, step)
-        load_state(self.engine, folder, self.rank)
+        load_state(self.engine, self.names, folder, self.rank, step)
         set_training(self.engine, True)
         self.curve = read_curve(folder / CURVE)
         self.truncated = read_json(folder / "state.json")["truncated"]

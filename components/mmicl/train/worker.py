@@ -218,8 +218,6 @@ def _choose_visual(
 def _checkpoint_facts(job: Job, names: list[str]) -> dict[str, Any]:
     """What a checkpoint must have in common with a run that goes on from it."""
     return {
-        "processes": job.ranks,
-        "ZeRO stage": job.config.launch.zero_stage,
         "trained parameters": hash_json(names)[:12],
         "steps": job.training.steps,
     }
