@@ -1,5 +1,5 @@
 """The data gate: expectations over the tables, a report, and Data Docs."""
 
-from mmicl.quality.gate import build_data_docs, validate
+from mmicl.quality.gate import validate
 
-__all__ = ["build_data_docs", "validate"]
+__all__ = ["validate"]

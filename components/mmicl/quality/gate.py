@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmicl.config import Config
 from mmicl.errors import DataError, MmiclError
-from mmicl.files import hash_file, hash_json, read_json, replace_folder, write_json, write_text
+from mmicl.files import replace_folder, write_text
 from mmicl.paths import Paths
 from mmicl.quality.page import write_index
 from mmicl.quality.rules import Level, Rule, list_rules
@@ -57,23 +57,6 @@ def validate(paths: Paths, config: Config) -> dict[str, Any]:
     return report
 
 
-def build_data_docs(paths: Paths, config: Config) -> Path:
-    """Write the Data Docs of the tables as they are; nothing to do where they are already there.
-
-    DVC may have restored the report without running the stage: then the site is missing or old.
-
-    Returns:
-        The site's index.html.
-
-    Raises:
-        DataError: A table is missing.
-    """
-    index = paths.data_docs / "index.html"
-    if not index.is_file() or _read_mark(paths.data_docs) != _mark(paths, config):
-        check_and_document(paths, config)
-    return index
-
-
 def check_and_document(paths: Paths, config: Config) -> dict[str, Any]:
     """Check everything, put the Data Docs in place of the old ones, and return the report.
 
@@ -96,7 +79,6 @@ def check_and_document(paths: Paths, config: Config) -> dict[str, Any]:
         twins = dict(zip(tables["examples"]["id"], tables["examples"]["twin"], strict=True))
         shown = show_failing(report["results"], sources, twins, config, paths)
         write_text(folder / "index.html", write_index(report, pages, shown))
-        write_json(folder / "inputs.json", _mark(paths, config))
     return report
 
 
@@ -214,22 +196,3 @@ def _describe(outcome: dict[str, Any]) -> str:
     if outcome["ids"]:
         text += f", such as {outcome['ids'][0]}"
     return text + (f" ({outcome['observed']})" if outcome["observed"] else "")
-
-
-def _mark(paths: Paths, config: Config) -> dict[str, str]:
-    """What the Data Docs were made of: the tables' bytes and the rules."""
-    files = [
-        paths.bank,
-        *sorted(paths.mic.glob("*.parquet")),
-        *(paths.examples(name) / "examples.parquet" for name in sorted(config.datasets)),
-    ]
-    hashes = [hash_file(file) for file in files if file.is_file()]
-    rules = [asdict(rule) for rule in list_rules(config)]
-    quotas = config.build.model_dump()
-    return {"inputs": hash_json([hashes, rules, quotas])}
-
-
-def _read_mark(folder: Path) -> dict[str, str] | None:
-    """The mark of the Data Docs that lie there."""
-    file = folder / "inputs.json"
-    return read_json(file) if file.is_file() else None
