@@ -22,6 +22,8 @@ from mmicl.mic.templates import TASKS, pick_template
 from mmicl.records import Example, Sample, Split, Template, split_reference
 
 Bank = Mapping[str, list[Template]]
+HeldOut = Mapping[Split, frozenset[str]]
+"""Split -> pictures (sha256) that no sample of it may show."""
 PARTS = ("pretrain", "finetune", "val")
 
 
@@ -49,18 +51,19 @@ class Built:
     manifest: dict[str, Any]
 
 
-def find_held_out(examples: Iterable[Example]) -> frozenset[str]:
-    """The pictures (sha256) of the test splits: no sample may show them, whatever its dataset.
+def find_held_out(examples: Iterable[Example]) -> HeldOut:
+    """The pictures (sha256) that no sample of a split may show, whatever its dataset.
 
-    One photo can serve a caption to train on and a question to be tested with. Panels of matrices
-    are left out: they are symbols, and the same one rightly turns up in many puzzles.
+    Training shows none of a validation or test split, validation none of a test split: one photo
+    can serve a caption to train on and a question to be tested with, and where test answers are
+    hidden it is the validation split that benchmarks ask. Panels of matrices are left out: they are
+    symbols, and the same one rightly turns up in many puzzles.
     """
-    return frozenset(
-        split_reference(image)[0]
-        for example in examples
-        if example.split == "test" and example.task != "raven"
-        for image in example.images
-    )
+    shown: dict[Split, set[str]] = {"train": set(), "val": set(), "test": set()}
+    for example in examples:
+        if example.task != "raven":
+            shown[example.split].update(split_reference(image)[0] for image in example.images)
+    return {"train": frozenset(shown["val"] | shown["test"]), "val": frozenset(shown["test"])}
 
 
 def build(
@@ -68,7 +71,7 @@ def build(
     bank: Bank,
     config: Build,
     seed: int,
-    held_out: frozenset[str] = frozenset(),
+    held_out: HeldOut | None = None,
 ) -> Built:
     """Build all parts.
 
@@ -98,7 +101,7 @@ def build(
     samples: dict[str, list[Sample]] = {part: [] for part in PARTS}
     counts: dict[str, dict[str, Counts]] = {part: {} for part in PARTS}
     for name in sorted({*config.pretrain, *config.finetune}):
-        rows, shown = _part_by_pictures(examples[name], held_out)
+        rows, shown = _part_by_pictures(examples[name], held_out or {})
         pool = ExemplarPool(rows if config.scheme.in_context else ())
         for part, split, quotas in plan:
             if name not in quotas:
@@ -135,12 +138,13 @@ def write_built(folder: Path, built: Built) -> None:
 
 
 def _part_by_pictures(
-    examples: Iterable[Example], held_out: frozenset[str]
+    examples: Iterable[Example], held_out: HeldOut
 ) -> tuple[list[Example], list[Example]]:
-    """Examples that show no held-out picture, and those that do."""
+    """Examples that show no picture held out from their split, and those that do."""
     parts: tuple[list[Example], list[Example]] = ([], [])
     for example in examples:
-        shows = any(split_reference(image)[0] in held_out for image in example.images)
+        barred = held_out.get(example.split, frozenset())
+        shows = any(split_reference(image)[0] in barred for image in example.images)
         parts[shows].append(example)
     return parts
 

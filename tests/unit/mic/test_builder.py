@@ -163,10 +163,14 @@ def test_no_sample_shows_a_picture_that_another_dataset_is_tested_with() -> None
     tested = make_example("pope", 0, "test").model_copy(update={"images": (photo,)})
     matrix = make_example("raven", 0, "test").model_copy(update={"images": train[1].images})
     held_out = find_held_out([tested, matrix, *train])
-    assert held_out == {photo}
+    assert held_out == {"train": {photo}, "val": {photo}}
+    asked = train[2].model_copy(update={"split": "val"})
+    held_out = find_held_out([tested, matrix, asked, *train])
+    assert held_out == {"train": {photo, *asked.images}, "val": {photo}}
     built = build(EXAMPLES, BANK, CONFIG, 5, held_out)
     assert photo in {image for row in build_all().samples["finetune"] for image in row.images}
-    assert photo not in {image for row in built.samples["finetune"] for image in row.images}
+    shown = {image for row in built.samples["finetune"] for image in row.images}
+    assert not shown & {photo, *asked.images}
     counts = built.manifest["parts"]["finetune"]["datasets"]["vqa"]
     assert counts["dropped"]["picture_held_out"] >= 1
     assert (
