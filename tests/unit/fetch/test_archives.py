@@ -61,9 +61,9 @@ def test_files_and_folders_come_out(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("member", "message"),
     [
-        ("../outside", "outside the destination|not a safe file name"),
+        ("../outside", "not a safe file name"),
         ("/etc/passwd", "not a safe file name"),
-        ("a/../../outside", "outside the destination|not a safe file name"),
+        ("a/../../outside", "not a safe file name"),
         ("a//b", "not a safe file name"),
         ("a\\b", "not a safe file name"),
         ("a\nb", "not a safe file name"),
