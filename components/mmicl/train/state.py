@@ -104,7 +104,7 @@ def _scatter(engine: "DeepSpeedEngine", parameter: nn.Parameter, kind: str, valu
 
     value = value.to(parameter.device)
     if hasattr(parameter, "ds_id"):  # ZeRO 3: a slice of the flat tensor, the last one padded
-        size = parameter.ds_tensor.numel()
+        size = parameter.ds_tensor.numel()  # type: ignore[attr-defined]
         flat = functional.pad(value.flatten(), (0, size * dist.get_world_size() - value.numel()))
         own = flat.narrow(0, size * dist.get_rank(), size)
         if kind == "weight":
