@@ -10,15 +10,17 @@ from mmicl.records import split_reference
 
 FRAME = (230, 0, 70)
 """The colour of the frame around a crop: seldom that of an object."""
+QUALITY = 85
+"""Of JPEG, where a caller does not say."""
 
 
-def draw_thumbnail(images: ImageStore, reference: str, side: int) -> bytes:
+def draw_thumbnail(images: ImageStore, reference: str, side: int, quality: int = QUALITY) -> bytes:
     """What the model gets of a reference, crops cut out, as a JPEG of at most `side` pixels a side.
 
     Raises:
         DataError: No such picture, or the crop does not lie within it.
     """
-    return _encode(images.load(reference), side)
+    return _encode(images.load(reference), side, quality)
 
 
 def draw_whole(images: ImageStore, reference: str, side: int) -> bytes:
@@ -34,7 +36,7 @@ def draw_whole(images: ImageStore, reference: str, side: int) -> bytes:
         width = max(2, max(picture.size) // 200)
         frame = (box.left, box.top, box.right - 1, box.bottom - 1)
         ImageDraw.Draw(picture).rectangle(frame, outline=FRAME, width=width)
-    return _encode(picture, side)
+    return _encode(picture, side, QUALITY)
 
 
 def write_address(jpeg: bytes) -> str:
@@ -42,8 +44,8 @@ def write_address(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
-def _encode(picture: Image.Image, side: int) -> bytes:
+def _encode(picture: Image.Image, side: int, quality: int) -> bytes:
     picture.thumbnail((side, side))
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=85)
+    picture.save(stream, "JPEG", quality=quality)
     return stream.getvalue()

@@ -1,9 +1,7 @@
 """A page of answers with their pictures: a few right and a few wrong items of every benchmark."""
 
-import base64
 import hashlib
 import html
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ import pyarrow.parquet as pq
 
 from mmicl.config import Config
 from mmicl.errors import DataError
+from mmicl.images.showing import draw_thumbnail, write_address
 from mmicl.images.store import ImageStore
 from mmicl.paths import Paths
 from mmicl.tracking.pairs import ITEMS
@@ -24,6 +23,7 @@ HALF = 50.0
 Row = dict[str, Any]
 _SIDE = 128
 """Pixels of a thumbnail's longer side."""
+_QUALITY = 80
 _STYLE = """
 body { font: 14px/1.4 sans-serif; margin: 2em; max-width: 70em; }
 figure { display: inline-block; margin: 0 .5em .5em 0; text-align: center; }
@@ -95,12 +95,8 @@ def _draw_picture(reference: str, images: ImageStore) -> str:
     """A thumbnail as an HTML element of its own."""
     if reference not in images:
         return f"<code>{html.escape(reference[:12])}…</code>"
-    picture = images.load(reference)
-    picture.thumbnail((_SIDE, _SIDE))
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=80)
-    data = base64.b64encode(stream.getvalue()).decode()
-    return f'<img alt="{html.escape(reference[:12])}" src="data:image/jpeg;base64,{data}">'
+    address = write_address(draw_thumbnail(images, reference, _SIDE, _QUALITY))
+    return f'<img alt="{html.escape(reference[:12])}" src="{address}">'
 
 
 def _read_values(path: Path, benchmark: str) -> tuple[str, dict[str, float]]:

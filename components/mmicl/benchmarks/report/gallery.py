@@ -5,13 +5,12 @@ it preferred its answer to the right one. Written answers have no such measure; 
 All draws are by hash of (seed, id), so the same answers give the same page.
 """
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from mmicl.benchmarks.report.calibration import read_probabilities
 from mmicl.benchmarks.runner import MODEL, Answered, ItemScore, Result
+from mmicl.images.showing import draw_thumbnail, write_address
 from mmicl.images.store import ImageStore
 from mmicl.mic.chance import rank
 
@@ -84,7 +83,8 @@ def _draw_item(value: ItemScore, answers: Sequence[Answered], images: ImageStore
     """Pictures and prompt of the request that went most wrong, and every answer of the item."""
     shown = max(answers, key=_preference)
     figures = "".join(
-        f'<img alt="picture {place}" src="{_encode(reference, images)}">'
+        f'<img alt="picture {place}" '
+        f'src="{write_address(draw_thumbnail(images, reference, SIDE, QUALITY))}">'
         for place, reference in enumerate(shown.images)
     )
     rows = "".join(
@@ -111,12 +111,3 @@ def _describe(answer: Answered) -> str:
     if not answer.scores:
         return "-"
     return f"by {_preference(answer):.2f} nats" if _preference(answer) else "right"
-
-
-def _encode(reference: str, images: ImageStore) -> str:
-    """A thumbnail as a data URI."""
-    picture = images.load(reference)
-    picture.thumbnail((SIDE, SIDE))
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
