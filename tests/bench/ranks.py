@@ -9,7 +9,6 @@ import json
 import shutil
 import statistics
 import sys
-from pathlib import Path
 
 from mmicl.config import load_config
 from mmicl.launch.local import launch_training
@@ -44,7 +43,7 @@ def measure_rate(paths: Paths, stage: str, processes: int, threads: int) -> floa
     launch = load_config(paths.root / "params.yaml").launch
     launch = launch.model_copy(update={"processes": processes, "threads": processes * threads})
     run_training(stage, paths, run, run / "out", launch, launch_training)
-    rows = [json.loads(line) for line in Path(run / "meters.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (run / "meters.jsonl").read_text().splitlines()]
     return statistics.median(row["samples_per_second"] for row in rows if row["step"] > WARMUP)
 
 

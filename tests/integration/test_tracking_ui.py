@@ -1,7 +1,6 @@
 """MLflow's own UI over what was tracked, in headless Chromium."""
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -10,9 +9,9 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from chromium import open_chromium
 from fabricated import fabricate, lock, set_params, write_outs
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -70,23 +69,9 @@ def address(compared: tuple[Paths, list[str]]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """Chromium without a screen and without traffic of its own."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("no chromium and chromedriver here (Debian: chromium, chromium-driver)")
-    options = ChromeOptions()
-    options.binary_location = chromium
-    for flag in (
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--window-size=900,1000", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):  # fmt: skip
-        options.add_argument(flag)
-    browser = Chrome(options=options, service=Service(driver))
-    try:
+    """Chromium for all tests of this file."""
+    with open_chromium(tmp_path_factory.mktemp("chromium"), "900,1000") as browser:
         yield browser
-    finally:
-        browser.quit()
 
 
 def test_compare_view_shows_differing_params_and_scores_side_by_side(

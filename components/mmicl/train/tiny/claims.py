@@ -68,21 +68,19 @@ class Claim:
         )
 
 
-def split_claim(text: str) -> tuple[str, str]:
-    """A claim up to its relation, and behind it."""
+def split_claim(text: str) -> tuple[str, Relation | None, str]:
+    """A claim up to its relation, the relation, and what stands behind it."""
     found = RELATION.search(text.lower())
-    return (text[: found.start()].rstrip(), text[found.end() :].lstrip()) if found else (text, "")
+    if found is None:
+        return text, None, ""
+    return text[: found.start()].rstrip(), PHRASES[found.group()], text[found.end() :].lstrip()
 
 
 @lru_cache(maxsize=4096)
 def read_claim(text: str) -> Claim:
     """What a question, statement or caption of the world claims."""
-    text = text.lower()
-    found = RELATION.search(text)
-    if found is None:
-        return Claim(list_nouns(text))
-    before, after = list_nouns(text[: found.start()]), list_nouns(text[found.end() :])
-    return Claim(before, PHRASES[found.group()], after)
+    before, relation, after = split_claim(text)
+    return Claim(list_nouns(before.lower()), relation, list_nouns(after.lower()))
 
 
 def list_nouns(text: str) -> tuple[Noun, ...]:
