@@ -113,7 +113,8 @@ class Marks(nn.Module):
     def mark_sides(self, prompt: Prompt) -> list[list[float]]:
         """At each token, whether it stands in the claim before its relation, or behind it."""
         whole = self._list_tokens(prompt.claim)
-        before, after = (len(self._list_tokens(part)) for part in split_claim(prompt.claim)[::2])
+        left, _, right = split_claim(prompt.claim)
+        before, after = (len(self._list_tokens(part)) for part in (left, right))
         row = [[1.0, 0.0]] * before + [[0.0, 0.0]] * (len(whole) - before - after)
         row += [[0.0, 1.0]] * after
         marks = [[0.0, 0.0]] * len(prompt.ids)
