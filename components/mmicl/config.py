@@ -123,6 +123,20 @@ class Training(Section):
     clip_norm: Annotated[float, Field(gt=0)]
     precision: Literal["fp32", "bf16"]
     max_target_tokens: Positive
+    max_skipped: Count
+    """Steps in a row that may be skipped because their loss or gradient is not finite; 0 stops at
+    the first."""
+
+
+class Validation(Section):
+    """The loss over the samples held out, and what follows from it."""
+
+    every: Positive
+    """Steps between two validations; there is one after the last step as well."""
+    patience: Positive | None
+    """Validations in a row without a lower loss, after which the stage ends; null never ends it."""
+    keep: Literal["last", "best"]
+    """The weights that the stage hands on: the last, or those of the lowest loss."""
 
 
 class Lora(Section):
@@ -139,6 +153,7 @@ class Finetune(Training):
     """T5 attention projections that learn: k,v | q,v | self-attention q | q,k,v."""
     lora: Lora | None
     """Train adapters beside these projections instead of the projections."""
+    validation: Validation
 
 
 class Features(Section):
@@ -185,11 +200,22 @@ class Launch(Section):
     """Samples that go through the model together, at the most."""
     micro_tokens: Positive
     """Their prompt tokens, padding and images included, at the most."""
+    activation_checkpointing: bool
+    """Keep a layer's input alone, and compute the layer again on the way back: less memory, about
+    a third more operations."""
     zero_stage: Annotated[int, Field(ge=0, le=3)]
+    offload: Literal["none", "optimizer", "parameters"]
+    """What lies in main memory instead of the GPU's: the optimizer's state (ZeRO 1 and up), or the
+    weights as well (ZeRO 3)."""
     workers: Positive
     checkpoint_every: Positive
     keep_checkpoints: Positive
     evaluation_batch: Positive
+    peak_tflops: Annotated[float, Field(gt=0)] | None
+    """Of one process's device, in the stage's precision: what MFU is a share of; null leaves MFU
+    out."""
+    profile_steps: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None
+    """First step (from 1) and number of steps that torch's profiler traces, on the first rank."""
 
 
 class Claim(Section):
@@ -286,6 +312,7 @@ def check_config(value: dict[str, Any], where: str) -> Config:
         )
         raise ConfigError(problems, where=where) from None
     _check_claims(config, where)
+    _check_offload(config.launch, where)
     known = set(config.datasets)
     for key, names in {
         "build.pretrain": set(config.build.pretrain),
@@ -311,6 +338,17 @@ def _check_claims(config: Config, where: str) -> None:
                 where=where,
                 remedy=f"there are {', '.join(sorted(known))}",
             )
+
+
+def _check_offload(launch: Launch, where: str) -> None:
+    """Without shards there is nothing to offload."""
+    needed = {"none": 0, "optimizer": 1, "parameters": 3}[launch.offload]
+    if launch.zero_stage < needed:
+        raise ConfigError(
+            f"launch.offload: {launch.offload} needs launch.zero_stage {needed} or above, "
+            f"got {launch.zero_stage}",
+            where=where,
+        )
 
 
 def _explain(item: Any) -> str:

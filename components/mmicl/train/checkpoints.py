@@ -24,11 +24,16 @@ def step_folder(run_folder: Path, step: int) -> Path:
 
 def begin_checkpoint(run_folder: Path, step: int) -> Path:
     """An empty folder to write a checkpoint to; leftovers of earlier tries are removed."""
-    for leftover in run_folder.glob(".step_*.tmp"):
-        shutil.rmtree(leftover)
+    remove_unfinished(run_folder)
     folder = writing_folder(run_folder, step)
     folder.mkdir(parents=True)
     return folder
+
+
+def remove_unfinished(run_folder: Path) -> None:
+    """Remove checkpoints that were begun and not completed."""
+    for leftover in run_folder.glob(".step_*.tmp"):
+        shutil.rmtree(leftover)
 
 
 def writing_folder(run_folder: Path, step: int) -> Path:

@@ -3,15 +3,15 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 
 from mmicl.config import Launch, Training
-from mmicl.errors import DataError
 from mmicl.files import read_json, write_json
 from mmicl.model.prefetch import prefetch
 from mmicl.train import checkpoints
@@ -30,21 +30,19 @@ from mmicl.train.meters import (
     write_curve,
 )
 from mmicl.train.schedule import learning_rate
+from mmicl.train.skips import Skips
 from mmicl.train.state import load_state, save_state
+from mmicl.train.trace import StepTrace
+from mmicl.train.validation import Validator, link_best, load_best, save_best
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
 
     from mmicl.train.batches import BatchMaker, StepBatch
-    from mmicl.train.engine import LossModel
 
 METRIC_POINTS = 100
 """Throughput reports of a whole run, at the most."""
 CURVE = "curve.csv"
-
-
-class PeerError(Exception):
-    """Another rank has met an error, and says which."""
 
 
 @dataclass
@@ -57,7 +55,7 @@ class Trainer:
 
     engine: "DeepSpeedEngine"
     batches: "BatchMaker"
-    validation: "BatchMaker | None"
+    validator: Validator | None
     training: Training
     launch: Launch
     seed: int
@@ -67,11 +65,13 @@ class Trainer:
     progress: Progress
     log: Callable[[dict[str, float], int], None]
     curve: list[CurveRow] = field(default_factory=list)
-    validation_loss: float | None = None
-    """At the end; None without validation samples."""
     truncated: int = 0
     started_from: int = 0
     """Steps that an earlier try had done."""
+
+    def __post_init__(self) -> None:
+        log = self.run_folder / "skipped.jsonl"
+        self.skips = Skips(self.training.max_skipped, self.progress.stage, log)
 
     @property
     def rank(self) -> int:
@@ -87,40 +87,96 @@ class Trainer:
         """Train to the end, from the newest whole checkpoint if there is one.
 
         Returns:
-            The trained parameters by name, on every rank.
+            The trained parameters by name, on rank 0; those of the lowest validation loss where
+            that is wanted. Nothing on the other ranks.
 
         Raises:
-            DataError: The loss is not finite (names the samples), or a sample cannot be used.
-            PeerError: Another rank met the samples whose loss is not finite.
+            DataError: The loss or the gradient is not finite in too many steps in a row (names the
+                samples), or a sample cannot be used.
         """
         self.started_from = start = self._resume()
         meter = Throughput()
+        trace = StepTrace(self.run_folder, self.launch.profile_steps if self.rank == 0 else None)
         every = max(1, self.training.steps // METRIC_POINTS)
         steps = range(start, self.training.steps)
-        ready = prefetch(self._make_batch, steps, self.launch.workers)
-        for step in steps:
-            asked = time.monotonic()
-            batch = next(ready)
-            meter.add(batch, time.monotonic() - asked)
-            self.truncated += batch.truncated
-            row = self._train_step(step, batch)
-            self.curve.append(row)
-            self.progress.step(row, batch.samples)
-            if row.step % every == 0 or row.step == self.training.steps:
-                self._report(row, meter)
-            if row.step % self.launch.checkpoint_every == 0 and row.step < self.training.steps:
-                paused = time.monotonic()
-                self._validate(row.step)
-                self._checkpoint(row.step)
-                meter.exclude(time.monotonic() - paused)
-        self.validation_loss = self._validate(self.training.steps)
+        with closing(prefetch(self._make_batch, steps, self.launch.workers)) as ready:
+            for step in steps:
+                trace.before(step + 1)
+                asked = time.monotonic()
+                batch = next(ready)
+                meter.add(batch, time.monotonic() - asked)
+                self.truncated += batch.truncated
+                row = self._train_step(step, batch)
+                self.curve.append(row)
+                self.progress.step(row, batch.samples)
+                trace.after(row.step)
+                if row.step % every == 0 or row.step == self.training.steps:
+                    self._report(row, meter)
+                if self._pause(row.step, meter):
+                    break
+        trace.end()
+        if self.validator is not None and self.validator.keeps_best:
+            return load_best(self.run_folder) if self.rank == 0 else {}
         return gather_trained(self.engine, self.names)
+
+    def facts_of_result(self) -> dict[str, Any]:
+        """What the record of the weights that `run` gave says of them."""
+        losses = [row.loss for row in self.curve if math.isfinite(row.loss)]
+        facts: dict[str, Any] = {
+            "steps": len(self.curve),
+            "skipped_steps": self.skips.total,
+            "final_loss": losses[-1] if losses else None,
+            "validation_loss": None,
+            "truncated_targets": self.truncated,
+        }
+        if self.validator is not None:
+            found = self.validator
+            best = found.best_loss if found.keeps_best else found.last_loss
+            facts["validation_loss"] = best if best is None or math.isfinite(best) else None
+            facts["best"] = {"step": found.best_step, "validation_loss": found.best_loss}
+            facts["kept_step"] = found.best_step if found.keeps_best else len(self.curve)
+        return facts
+
+    def _pause(self, step: int, meter: Throughput) -> bool:
+        """Validate and write a checkpoint where they are due; whether training ends early."""
+        paused, last = time.monotonic(), step == self.training.steps
+        if self.validator is not None and (last or step % self.validator.settings.every == 0):
+            self._validate(self.validator, step)
+            if self.validator.exhausted and not last:
+                self.progress.say(
+                    f"ends at step {step}: no lower validation loss than that of step "
+                    f"{self.validator.best_step} for {self.validator.waited} validations"
+                )
+                return True
+        # before the optimizer's first step there is nothing to save
+        if step % self.launch.checkpoint_every == 0 and not last and self.skips.total < step:
+            self._checkpoint(step)
+        meter.exclude(time.monotonic() - paused)
+        return False
 
     def _make_batch(self, step: int) -> "StepBatch":
         return self.batches.make_step(self.seed, step, self.training.global_batch)
 
     def _train_step(self, step: int, batch: "StepBatch") -> CurveRow:
-        """Forward and backward over the micro batches, then one update."""
+        """Forward and backward over the micro batches, then one update if all of it is finite."""
+        loss, bad = self._accumulate(batch)
+        rate = learning_rate(step, self.training)
+        norm = take_step(self.engine, rate)
+        if math.isfinite(loss) and math.isfinite(norm):
+            self.skips.clear()
+        else:
+            named = "gradient" if math.isfinite(loss) else "loss"
+            own = [name for micro in batch.micro_batches for name in micro.names]
+            self.progress.say(self.skips.add(step + 1, named, bad if named == "loss" else own))
+        return CurveRow(step + 1, loss, rate, norm, batch.padding_share)
+
+    def _accumulate(self, batch: "StepBatch") -> tuple[float, list[str]]:
+        """Gradients of the whole batch.
+
+        Returns:
+            The mean loss of a target token over all ranks, and the ids of this rank's samples whose
+            loss is not finite.
+        """
         ranks = dist.get_world_size()
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         bad: list[str] = []
@@ -131,25 +187,11 @@ class Trainer:
             finite = torch.isfinite(losses.detach()).tolist()
             bad += [name for name, good in zip(micro.names, finite, strict=True) if not good]
             # DeepSpeed divides by ranks; the loss is a mean over target tokens.
-            self.engine.backward(losses.sum() / batch.target_tokens * ranks)
+            summed = losses.sum() / batch.target_tokens * ranks
+            # An infinite loss may have a finite gradient, and would be learned from.
+            self.engine.backward(summed if all(finite) else summed * math.nan)
         dist.all_reduce(total)
-        loss = float(total) / batch.target_tokens
-        if not math.isfinite(loss):
-            self._refuse(step, sorted(set(bad)))
-        rate = learning_rate(step, self.training)
-        norm = take_step(self.engine, rate)
-        return CurveRow(step + 1, loss, rate, norm, batch.padding_share)
-
-    def _refuse(self, step: int, names: list[str]) -> None:
-        """Stop because of a loss that is not finite."""
-        if not names and dist.get_world_size() > 1:
-            raise PeerError
-        shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-        raise DataError(
-            f"the loss is not finite at step {step + 1}, for {shown or 'the sum of a batch'}",
-            where=self.progress.stage,
-            remedy=f"look at these samples, or lower {self.progress.stage}.learning_rate",
-        )
+        return float(total) / batch.target_tokens, bad
 
     def _report(self, row: CurveRow, meter: Throughput) -> None:
         """Throughput to meters.jsonl, everything to the tracker."""
@@ -165,44 +207,47 @@ class Trainer:
             }
             self.log({**values, **rates}, row.step)
 
-    @torch.no_grad()
-    def _validate(self, step: int) -> float | None:
-        """Mean loss of a target token over the validation samples, which all ranks share."""
-        if self.validation is None:
-            return None
-        set_training(self.engine, False)
-        loss_model = cast("LossModel", self.engine.module)
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
-        tokens, size = 0, self.training.global_batch
-        for start in range(0, len(self.validation.samples), size):
-            end = min(start + size, len(self.validation.samples))
-            batch = self.validation.make(range(start, end))
-            tokens += batch.target_tokens
-            for micro in batch.micro_batches:
-                total += loss_model(micro.to(self.device)).double().sum()
-        set_training(self.engine, True)
-        dist.all_reduce(total)
-        loss = float(total) / tokens
+    def _validate(self, validator: Validator, step: int) -> None:
+        """Measure the validation loss; keep the weights where they are the best and wanted."""
+        loss = validator.measure(self.engine)
         self.progress.say(f"step {step}/{self.training.steps}, validation loss {loss:.4f}")
         if self.rank == 0:
             self.log({"validation_loss": loss}, step)
-        return loss
+        if validator.note(step, loss) and validator.keeps_best:
+            save_best(self.engine, self.names, self.run_folder, writing=self.rank == 0)
 
     def _checkpoint(self, step: int) -> None:
-        """Write a checkpoint: all ranks their parts, rank 0 the completion record."""
+        """Write a checkpoint: all ranks their parts, rank 0 the completion record.
+
+        One that cannot be written (a full disk) is removed, and the error goes on.
+        """
         if self.rank == 0:
             checkpoints.begin_checkpoint(self.run_folder, step)
         dist.barrier()
         folder = checkpoints.writing_folder(self.run_folder, step)
-        save_state(self.engine, self.names, folder, self.rank)
-        if self.rank == 0:
-            write_curve(folder / CURVE, self.curve)
-            write_json(folder / "state.json", {"truncated": self.truncated})
+        try:
+            save_state(self.engine, self.names, folder, self.rank)
+            if self.rank == 0:
+                self._save_progress(folder)
+            dist.barrier()
+            if self.rank == 0:
+                keep = self.launch.keep_checkpoints
+                checkpoints.complete_checkpoint(self.run_folder, step, self.facts, keep)
+        except Exception:
+            if self.rank == 0:
+                checkpoints.remove_unfinished(self.run_folder)
+            raise
         dist.barrier()
-        if self.rank == 0:
-            keep = self.launch.keep_checkpoints
-            checkpoints.complete_checkpoint(self.run_folder, step, self.facts, keep)
-        dist.barrier()
+
+    def _save_progress(self, folder: Path) -> None:
+        """What a run must know of its past, beside weights, moments and random numbers."""
+        write_curve(folder / CURVE, self.curve)
+        state = {"truncated": self.truncated, **self.skips.state()}
+        if self.validator is not None:
+            state["validation"] = self.validator.state()
+            if self.validator.keeps_best:
+                link_best(self.run_folder, folder)
+        write_json(folder / "state.json", state)
 
     def _resume(self) -> int:
         """Load the newest whole checkpoint; returns the steps done."""
@@ -215,9 +260,15 @@ class Trainer:
         if step < 0:
             return 0
         folder = checkpoints.step_folder(self.run_folder, step)
-        load_state(self.engine, self.names, folder, self.rank, step)
+        state = read_json(folder / "state.json")
+        self.truncated = state["truncated"]
+        self.skips.restore(state)
+        load_state(self.engine, self.names, folder, self.rank, step - self.skips.total)
         set_training(self.engine, True)
         self.curve = read_curve(folder / CURVE)
-        self.truncated = read_json(folder / "state.json")["truncated"]
+        if self.validator is not None:
+            self.validator.restore(state["validation"])
+            if self.validator.keeps_best and self.rank == 0:
+                link_best(folder, self.run_folder)
         self.progress.say(f"going on from step {step}")
         return step

@@ -1,13 +1,18 @@
 """How a rank ended, left where the stage finds it: exit codes do not pass through torchrun."""
 
+import errno
+import os
+import re
 import shutil
 import traceback
 from pathlib import Path
 
+from mmicl.config import Launch
 from mmicl.errors import DataError, MmiclError, ResourceError, TransientError, UserError
 from mmicl.files import read_json, write_json
 
 _KINDS = {kind.kind: kind for kind in (UserError, DataError, ResourceError, TransientError)}
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MEMORY_SIGNS = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc")
 
 
@@ -16,14 +21,24 @@ def clear_errors(run_folder: Path) -> None:
     shutil.rmtree(run_folder / "errors", ignore_errors=True)
 
 
-def write_error(run_folder: Path, rank: int, error: BaseException, micro_batch: int | None) -> None:
-    """Record an error of a rank: kind, one line, and for a bug the traceback."""
+def write_error(run_folder: Path, rank: int, error: BaseException, launch: Launch | None) -> None:
+    """Record an error of a rank: kind, one line, and for a bug the traceback.
+
+    Args:
+        run_folder: The run's.
+        rank: The rank that met it.
+        error: What it met.
+        launch: The hardware's params, as far as they were read: what could be changed about them.
+    """
     if is_out_of_memory(error):
-        size = "" if micro_batch is None else f" (now {micro_batch})"
         first, _, _ = str(error).strip().partition("\n")
+        error = ResourceError(f"out of memory: {first or 'no room'}", remedy=_save_memory(launch))
+    elif (reason := _find_full_disk(error)) is not None:
         error = ResourceError(
-            f"out of memory: {first or 'no room'}",
-            remedy=f"lower launch.micro_batch{size}, or raise launch.zero_stage",
+            f"no room to write ({reason})",
+            where=run_folder,
+            remedy="make room there, or lower launch.keep_checkpoints; the same command goes on "
+            "from the last whole checkpoint",
         )
     known = isinstance(error, MmiclError)
     content = {
@@ -32,6 +47,31 @@ def write_error(run_folder: Path, rank: int, error: BaseException, micro_batch: 
         "traceback": "" if known else "".join(traceback.format_exception(error)),
     }
     write_json(run_folder / "errors" / f"rank_{rank}.json", content)
+
+
+def _save_memory(launch: Launch | None) -> str:
+    """What to change where memory ran out; of what is left to change, the cheapest first."""
+    if launch is None:
+        return "lower launch.micro_tokens or launch.micro_batch"
+    ways = [
+        f"lower launch.micro_tokens (now {launch.micro_tokens}) or launch.micro_batch "
+        f"(now {launch.micro_batch})"
+    ]
+    if not launch.activation_checkpointing:
+        ways.append("set launch.activation_checkpointing")
+    if launch.zero_stage < 3:
+        ways.append(f"raise launch.zero_stage (now {launch.zero_stage})")
+    if launch.offload != "parameters":
+        ways.append(f"offload more (launch.offload, now {launch.offload})")
+    return ", ".join(ways[:-1]) + f", or {ways[-1]}" if len(ways) > 1 else ways[0]
+
+
+def _find_full_disk(error: BaseException) -> str | None:
+    """The system's reason, where an error (safetensors has its own) is about room for a file."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
+        number = int(found[1])
+    return os.strerror(number) if number in _NO_ROOM else None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -66,5 +106,5 @@ def raise_error(run_folder: Path, stage: str, code: int, log: Path) -> None:
         f"a training process was killed (exit code {code})",
         where=stage,
         remedy="run again to go on from the last checkpoint; if memory ran out, lower "
-        f"launch.micro_batch first; the log is {log}",
+        f"launch.micro_tokens first; the log is {log}",
     )

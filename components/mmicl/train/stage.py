@@ -48,5 +48,6 @@ def run_training(
         with replace_file(paths.curve(stage)) as curve:
             shutil.copyfile(result / "curve.csv", curve)
     record = read_json(out / "trained.json")
-    names = ("parameters", "of_parameters", "samples", "final_loss", "validation_loss")
-    return {name: record[name] for name in (*names, "truncated_targets")}
+    names = ("parameters", "of_parameters", "samples", "steps", "skipped_steps", "final_loss")
+    chosen = (*names, "validation_loss", "best", "kept_step", "truncated_targets")
+    return {name: record[name] for name in chosen if name in record}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 STATE = "state.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq")
-"""Of AdamW; its step counts the optimizer's steps, which are the run's."""
+"""Of AdamW; its step counts the optimizer's steps: the run's, but for those that were left out."""
 
 
 def save_state(engine: "DeepSpeedEngine", names: Sequence[str], folder: Path, rank: int) -> None:
@@ -52,7 +52,7 @@ def save_state(engine: "DeepSpeedEngine", names: Sequence[str], folder: Path, ra
 def load_state(
     engine: "DeepSpeedEngine", names: Sequence[str], folder: Path, rank: int, step: int
 ) -> None:
-    """Put back what `save_state` wrote after `step` steps, on any number of ranks.
+    """Put back what `save_state` wrote after `step` steps of the optimizer, on any number of ranks.
 
     A rank that has no random state of its own there keeps the one it started with.
     """

@@ -75,17 +75,16 @@ def main() -> int:
     options = parser.parse_args()
     die_with_parent()
     rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    micro_batch = None
+    launch = None
     try:
         RunLock(options.run_folder).join()
         paths = Paths.here(options.root)
         config = load_config(paths.root / "params.yaml")
-        micro_batch = config.launch.micro_batch
+        launch = config.launch
         train(Job(options.stage, paths, options.run_folder, config, rank, ranks))
         _leave_ranks()
     except Exception as error:
-        if type(error).__name__ != "PeerError":
-            write_error(options.run_folder, rank, error, micro_batch)
+        write_error(options.run_folder, rank, error, launch)
         return 1
     return 0
 
@@ -113,9 +112,7 @@ def train(job: Job) -> None:
             facts = {
                 "of_parameters": total,
                 "samples": len(trainer.batches.samples),
-                "final_loss": trainer.curve[-1].loss,
-                "validation_loss": trainer.validation_loss,
-                "truncated_targets": trainer.truncated,
+                **trainer.facts_of_result(),
             }
             _write_result(job, tensors, trainer.curve, facts)
             _warn_of_cuts(job, progress, trainer.truncated)
@@ -139,6 +136,7 @@ def prepare_trainer(
     from mmicl.model.loading import load_model
     from mmicl.train.engine import build_engine, start_ranks
     from mmicl.train.loop import Trainer
+    from mmicl.train.validation import Validator
 
     start_ranks()
     model, processor = load_model(
@@ -149,9 +147,11 @@ def prepare_trainer(
     names = select_trainable(model, job.recipe, job.lora)
     total = sum(value.numel() for value in model.parameters())
     batches = _make_batches(job, job.paths.mic / f"{job.stage}.parquet", processor, visual)
-    validation = None
+    validator = None
     if job.stage == "finetune":
-        validation = _make_batches(job, job.paths.mic / "val.parquet", processor, visual)
+        held_out = _make_batches(job, job.paths.mic / "val.parquet", processor, visual)
+        settings = job.config.finetune.validation
+        validator = Validator(held_out, settings, job.training.global_batch)
     engine = build_engine(model, job.training, job.config.launch)
     progress.say(
         f"{len(batches.samples)} samples, {len(names)} tensors learn, {job.ranks} process(es), "
@@ -160,7 +160,7 @@ def prepare_trainer(
     trainer = Trainer(
         engine=engine,
         batches=batches,
-        validation=validation,
+        validator=validator,
         training=job.training,
         launch=job.config.launch,
         seed=job.config.seed,
@@ -256,6 +256,8 @@ def _hand_on(job: Job, progress: "Progress") -> None:
     facts = {
         "of_parameters": sum(value.numel() for value in parameters.values()),
         "samples": 0,
+        "steps": 0,
+        "skipped_steps": 0,
         "final_loss": None,
         "validation_loss": None,
         "truncated_targets": 0,
