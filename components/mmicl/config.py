@@ -312,7 +312,7 @@ def check_config(value: dict[str, Any], where: str) -> Config:
         )
         raise ConfigError(problems, where=where) from None
     _check_claims(config, where)
-    _check_offload(config.launch, where)
+    _check_zero(config, where)
     known = set(config.datasets)
     for key, names in {
         "build.pretrain": set(config.build.pretrain),
@@ -340,15 +340,22 @@ def _check_claims(config: Config, where: str) -> None:
             )
 
 
-def _check_offload(launch: Launch, where: str) -> None:
-    """Without shards there is nothing to offload."""
-    needed = {"none": 0, "optimizer": 1, "parameters": 3}[launch.offload]
-    if launch.zero_stage < needed:
-        raise ConfigError(
-            f"launch.offload: {launch.offload} needs launch.zero_stage {needed} or above, "
-            f"got {launch.zero_stage}",
-            where=where,
-        )
+def _check_zero(config: Config, where: str) -> None:
+    """DeepSpeed offloads what it shards; of bf16 weights, ZeRO keeps the float32 ones."""
+    launch = config.launch
+    needs = {
+        f"launch.offload {launch.offload}": {"none": 0, "optimizer": 1, "parameters": 3}[
+            launch.offload
+        ],
+        "pretrain.precision bf16": int(config.pretrain.precision == "bf16"),
+        "finetune.precision bf16": int(config.finetune.precision == "bf16"),
+    }
+    for what, stage in needs.items():
+        if launch.zero_stage < stage:
+            raise ConfigError(
+                f"{what} needs launch.zero_stage {stage} or above, got {launch.zero_stage}",
+                where=where,
+            )
 
 
 def _explain(item: Any) -> str:

@@ -1,5 +1,6 @@
 """Both stages through torchrun: outs, kills, ranks, and errors that reach the stage."""
 
+import json
 import os
 import re
 import signal
@@ -103,16 +104,29 @@ def test_a_killed_training_goes_on_with_another_number_of_ranks(
 
 
 @pytest.mark.slow
-def test_two_ranks_see_what_one_sees(tmp_path: Path) -> None:
+def test_two_and_four_ranks_see_what_one_sees(tmp_path: Path) -> None:
     paths = make_workspace(tmp_path, zero_stage=2, pictures=22)
     read_config(paths, pretrain={"steps": 5})
     one = read_curve(train(paths, "one") / "curve.csv")
-    read_config(paths, launch={"processes": 2, "threads": 2, "micro_batch": 2})
-    two = read_curve(train(paths, "two") / "curve.csv")
-    assert len(one) == len(two) == 5
-    for alone, together in zip(one, two, strict=True):
-        assert together.loss == pytest.approx(alone.loss, rel=1e-5)
-        assert together.grad_norm == pytest.approx(alone.grad_norm, rel=1e-3)
+    assert len(one) == 5
+    for ranks in (2, 4):
+        read_config(paths, launch={"processes": ranks, "threads": ranks, "micro_batch": 2})
+        several = read_curve(train(paths, f"by {ranks}") / "curve.csv")
+        for alone, together in zip(one, several, strict=True):
+            assert together.loss == pytest.approx(alone.loss, rel=1e-5)
+            assert together.grad_norm == pytest.approx(alone.grad_norm, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_ranks_leave_a_step_out_together_and_name_all_its_samples(tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path, zero_stage=2)
+    launch = {"processes": 2, "threads": 2, "micro_batch": 2}
+    read_config(paths, pretrain={"learning_rate": 1e30, "warmup_ratio": 0.0}, launch=launch)
+    with pytest.raises(DataError, match=r"pretrain: the loss is not finite at step 2, for coco/"):
+        train(paths, "diverged")
+    lines = (paths.run("pretrain", "diverged") / "skipped.jsonl").read_text().splitlines()
+    (line,) = map(json.loads, lines)
+    assert line["step"] == 2 and len(line["samples"]) == 8
 
 
 @pytest.mark.slow

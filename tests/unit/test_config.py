@@ -40,6 +40,9 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("pretrain.steps", -1, r"pretrain.steps: .*greater than or equal to 0, got -1"),
         ("pretrain.steps", "many", r"pretrain.steps: .*integer, got 'many'"),
         ("launch.zero_stage", 4, r"launch.zero_stage: .*3"),
+        ("launch.offload", "parameters", r"offload parameters needs launch.zero_stage 3 or .* 2"),
+        ("launch.profile_steps", [3], r"launch.profile_steps: .*2 items"),
+        ("finetune.validation.patience", 0, r"patience: .*greater than or equal to 1, got 0"),
         ("build.finetune", {"nowhere": 3}, r"build.finetune: no dataset named nowhere"),
         ("ablation.variants", {"full": []}, r"claims\[0\]: no variant named no-scheme; .*full"),
     ],
@@ -49,6 +52,13 @@ def test_a_wrong_key_is_named(key: str, value: Any, message: str) -> None:
         check_config(changed(key, value), where="params.yaml")
     assert str(caught.value).startswith("params.yaml: ")
     assert "\n" not in str(caught.value)
+
+
+def test_bf16_needs_zero() -> None:
+    params = changed("pretrain.precision", "bf16")
+    params["launch"]["zero_stage"] = 0
+    with pytest.raises(ConfigError, match=r"pretrain.precision bf16 needs launch.zero_stage 1"):
+        check_config(params, where="params.yaml")
 
 
 @pytest.mark.parametrize("stage", ["pretrain", "finetune"])

@@ -122,9 +122,9 @@ def _list_artifacts(paths: Paths, stage: StageOnDisk) -> list[Path]:
         "augment": [paths.bank],
         "build": [paths.mic / "manifest.json"],
         "validate": [paths.validation],
-        "pretrain": [paths.curve("pretrain")],
+        "pretrain": [paths.curve("pretrain"), stage.folder / "trace.json.gz"],
         "features": [paths.features],
-        "finetune": [paths.curve("finetune")],
+        "finetune": [paths.curve("finetune"), stage.folder / "trace.json.gz"],
         "evaluate": [paths.scores, paths.evaluation],
         "register": [paths.gates],
     }

@@ -26,11 +26,17 @@ buffer of that size every step takes seconds on a small machine."""
 
 
 class LossModel(torch.nn.Module):
-    """BLIP-2 with the loss that training wants: one sum per sample, not a mean over a batch."""
+    """BLIP-2 with the loss that training wants: one sum per sample, not a mean over a batch.
 
-    def __init__(self, model: "Blip2ForConditionalGeneration") -> None:
+    Args:
+        model: The model.
+        recomputed: Its layers are computed again in the backward pass, and cannot share the cache
+            of keys and values that T5's decoder otherwise makes (the loss differs by rounding).
+    """
+
+    def __init__(self, model: "Blip2ForConditionalGeneration", *, recomputed: bool = False) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.use_cache = model, False if recomputed else None
 
     def forward(self, batch: "MicroBatch") -> torch.Tensor:
         """Cross-entropy summed over each sample's target tokens, float32 [rows]."""
@@ -42,12 +48,14 @@ class LossModel(torch.nn.Module):
                 input_ids=batch.input_ids,
                 attention_mask=batch.attention_mask,
                 decoder_input_ids=decoder_input_ids,
+                use_cache=self.use_cache,
             ).logits
         else:
             logits = language(
                 inputs_embeds=embed_prompts(self.model, batch.input_ids, batch.visual),
                 attention_mask=batch.attention_mask,
                 decoder_input_ids=decoder_input_ids,
+                use_cache=self.use_cache,
             ).logits
         losses = functional.cross_entropy(
             logits.float().transpose(1, 2), batch.labels, ignore_index=IGNORED, reduction="none"
@@ -79,7 +87,7 @@ def build_engine(
     """
     import deepspeed
 
-    wrapped = LossModel(model)
+    wrapped = LossModel(model, recomputed=launch.activation_checkpointing)
     trained = [parameter for parameter in wrapped.parameters() if parameter.requires_grad]
     bucket = int(min(LARGE_BUCKET, max(SMALL_BUCKET, sum(value.numel() for value in trained))))
     groups = [
@@ -96,12 +104,23 @@ def build_engine(
         fused=True if launch.offload != "none" else None,
     )
     if launch.activation_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
+        _recompute_activations(model)
     engine, *_ = deepspeed.initialize(
         model=wrapped, optimizer=optimizer, config=_write_config(training, launch, bucket)
     )
     set_training(engine, True)
     return engine
+
+
+def _recompute_activations(model: "Blip2ForConditionalGeneration") -> None:
+    """Let layers keep their inputs alone, and be computed again in the backward pass."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    model.activation_checkpointing_enable({"use_reentrant": False})
+    for module in model.modules():
+        # T5's attentions would ask for a gradient of their masks, which takes slower kernels.
+        if not isinstance(module, GradientCheckpointingLayer):
+            module.gradient_checkpointing = False  # type: ignore[assignment]
 
 
 def _write_config(training: Training, launch: Launch, bucket: int) -> dict[str, Any]:
@@ -143,11 +162,11 @@ def set_training(engine: "DeepSpeedEngine", training: bool) -> None:
         return
     model = blip2_of(engine)
     set_modes(model)
-    for block in model.language_model.modules():
-        # transformers recomputes a block only where the block itself is in training mode. Gradients
+    for module in model.language_model.modules():
+        # transformers recomputes a layer only where the layer itself is in training mode. Gradients
         # pass through the language model in stage I too, where its dropout stays off.
-        if getattr(block, "gradient_checkpointing", False) and hasattr(block, "layer"):
-            block.training = True
+        if getattr(module, "gradient_checkpointing", False):
+            module.training = True
 
 
 def take_step(engine: "DeepSpeedEngine", rate: float) -> float:

@@ -111,7 +111,7 @@ def _scatter(engine: "DeepSpeedEngine", parameter: nn.Parameter, kind: str, valu
             safe_set_local_fp32_param(parameter, own)
         else:
             safe_set_local_optimizer_state(parameter, own, kind)
-    elif hasattr(parameter, "_hp_mapping"):  # ZeRO 1 and 2, and bf16
+    elif hasattr(parameter, "_hp_mapping"):  # ZeRO 1 and 2
         if kind == "weight":
             safe_set_full_fp32_param(parameter, value)
         else:
@@ -148,7 +148,6 @@ def _list_shards(optimizer: Any) -> list[Tensor]:
     for name in (
         "fp32_partitioned_groups_flat",  # ZeRO 3
         "single_partition_of_fp32_groups",  # ZeRO 1 and 2
-        "fp32_groups_flat_partition",  # bf16 without ZeRO
     ):
         if hasattr(optimizer, name):
             return list(getattr(optimizer, name))
