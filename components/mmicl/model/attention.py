@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers.models.t5.modeling_t5 import T5Attention
+from transformers.models.t5.modeling_t5 import T5Attention, T5Stack
 
 ALIGNMENT = 8
 """Elements that rows of a bias begin at multiples of: torch's kernel copies any other bias, anew in
@@ -90,7 +90,13 @@ class SharedBiasAttention(T5Attention):
 
 
 def share_bias(model: nn.Module) -> None:
-    """Let all of T5's attentions in a model share bias and mask; names and weights stay."""
+    """Let all of T5's attentions in a model share bias and mask; names and weights stay.
+
+    The decoder then makes a cache of keys and values where it is asked to, as generating does; by
+    default it makes one in every pass, of a single use in training.
+    """
     for module in model.modules():
         if type(module) is T5Attention:
             module.__class__ = SharedBiasAttention
+        elif isinstance(module, T5Stack):
+            module.config.use_cache = False  # of this stack's own copy: no checkpoint says so

@@ -49,9 +49,9 @@ def fuse_norms(model: nn.Module) -> None:
 
 
 def compile_feed_forward(model: nn.Module, backend: str = "inductor") -> None:
-    """Let torch compile T5's feed-forward layers: norm, gate with its dropout, and residual become
-    one kernel each, around the matrix products.
+    """Let torch compile T5's feed-forward layers.
 
+    Norm, gate with its dropout, and residual become one kernel each, around the matrix products.
     One graph serves all layers, and any number of rows and tokens. The first pass takes longer by
     some tens of seconds. Not for ZeRO 3, which gathers weights around every module. (Whole blocks
     make a graph for every way in which their masks may be absent, and take minutes.)

@@ -14,7 +14,7 @@ from mmicl.config import Lora
 from mmicl.errors import DataError, UserError
 from mmicl.files import hash_file, read_json, replace_file, replace_folder, write_json
 from mmicl.model.checkpoint import read_checkpoint
-from mmicl.model.fused import fuse_activations
+from mmicl.model.fused import fuse_activations, fuse_for_gpu
 from mmicl.model.instructblip import MODEL_TYPE as INSTRUCTBLIP
 from mmicl.model.instructblip import load_instructblip
 from mmicl.model.lora import adapted_layers, add_adapters, is_adapter, merge_adapters
@@ -70,6 +70,8 @@ def load_model(
     for folder in trained:
         load_trained(model, folder)
     fuse_activations(model)
+    if torch.cuda.is_available():
+        fuse_for_gpu(model)
     return model.eval(), processor
 
 

@@ -48,7 +48,7 @@ def pass_both_ways(model: Any, inputs: dict[str, torch.Tensor]) -> dict[str, tor
     """Encoder states, logits, and the gradients of inputs and of everything that learns."""
     leaf = inputs["inputs_embeds"].clone().requires_grad_()
     model.zero_grad()
-    output = model(**{**inputs, "inputs_embeds": leaf}, use_cache=False)
+    output = model(**{**inputs, "inputs_embeds": leaf})
     output.logits.square().sum().backward()
     found = {"logits": output.logits.detach(), "inputs": leaf.grad}
     states = output.encoder_last_hidden_state.detach()
@@ -110,6 +110,14 @@ def test_layers_share_one_bias_whose_rows_the_kernel_takes_as_they_are() -> None
     assert all(bias is given[0] for bias in given)
     assert given[0].shape == (3, 4, 11, 11)
     assert all(stride % ALIGNMENT == 0 for stride in given[0].stride()[:-1])
+
+
+def test_a_pass_without_generating_makes_no_cache() -> None:
+    model = make_t5()
+    assert model(**make_inputs(LENGTHS)).past_key_values is not None
+    fuse_for_gpu(model)
+    assert model(**make_inputs(LENGTHS)).past_key_values is None
+    assert model.config.use_cache  # what a checkpoint says
 
 
 def test_answers_are_generated_with_transformers_own_attention() -> None:

@@ -1,0 +1,115 @@
+"""Operations counted by hand are those that torch's own counter sees."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import Blip2ForConditionalGeneration
+
+from mmicl.config import Lora
+from mmicl.model.freeze import select_trainable
+from mmicl.model.loading import load_model
+from mmicl.model.processor import IGNORED
+from mmicl.train.batches import MicroBatch
+from mmicl.train.engine import LossModel
+from mmicl.train.operations import count_content, count_pass, count_step
+
+PROMPTS = ["image 0 is <image0>图. image 1 is <image1>图. Which is red?", "图 What is this?"]
+TARGETS = ["the first of the two", "a ring"]
+
+
+@pytest.fixture
+def model() -> Any:
+    """The miniature with attention written out: torch counts a fused one's recomputation too."""
+    shared, _ = load_model("builtin:tiny")
+    own = Blip2ForConditionalGeneration(shared.config)
+    own.load_state_dict(shared.state_dict())
+    own.set_attn_implementation("eager")
+    return own.eval()
+
+
+def make_batch(model: Any, pixels: bool) -> MicroBatch:
+    _, processor = load_model("builtin:tiny")
+    prompts = processor.pad(processor.encode(PROMPTS, [2, 1]))
+    size = model.config.vision_config.image_size
+    shape = (3, 3, size, size) if pixels else (3, 4, model.config.qformer_config.hidden_size)
+    return MicroBatch(
+        input_ids=prompts["input_ids"],
+        attention_mask=prompts["attention_mask"],
+        labels=processor.encode_targets(TARGETS).labels,
+        visual=torch.randn(shape),
+        names=("a", "b"),
+    )
+
+
+def count_by_torch(model: Any, batch: MicroBatch) -> tuple[int, int]:
+    wrapped = LossModel(model)
+    with FlopCounterMode(display=False) as counter:
+        loss = wrapped(batch).sum()
+        forward = counter.get_total_flops()
+        loss.backward()
+    return forward, counter.get_total_flops() - forward
+
+
+@pytest.mark.parametrize(
+    ("recipe", "pixels", "lora"),
+    [
+        ("stage1", True, None),
+        ("design", False, None),
+        ("design", True, None),  # as the original trains: everything before T5 forward alone
+        ("paper", False, None),
+        ("released", False, None),
+        ("all", False, None),
+        ("design", False, Lora(rank=2, alpha=4.0)),
+    ],
+)
+def test_both_ways_equal_what_torch_counts(
+    model: Any, recipe: str, pixels: bool, lora: Lora | None
+) -> None:
+    select_trainable(model, recipe, lora)
+    batch = make_batch(model, pixels)
+    found = count_step(model, [batch])
+    assert (found.forward, found.backward) == count_by_torch(model, batch)
+    assert found.total == found.forward + found.backward
+
+
+def test_without_images_no_gradient_reaches_the_prompt(model: Any) -> None:
+    select_trainable(model, "design")
+    batch = make_batch(model, pixels=False)
+    words = batch.input_ids.clone()
+    words[words == model.config.image_token_index] = 5
+    without = MicroBatch(
+        words, batch.attention_mask, batch.labels, torch.zeros(0, 4, 1), batch.names
+    )
+    found = count_step(model, [without])
+    assert (found.forward, found.backward) == count_by_torch(model, without)
+
+
+def test_content_is_what_samples_take_one_by_one(model: Any) -> None:
+    select_trainable(model, "design")
+    batch = make_batch(model, pixels=False)
+    lengths, targets = batch.attention_mask.sum(1), (batch.labels != IGNORED).sum(1)
+    alone = [
+        count_pass(
+            model, rows=1, tokens=int(lengths[row]), targets=int(targets[row]), images=images,
+            pixels=False,
+        ).total
+        for row, images in enumerate((2, 1))
+    ]  # fmt: skip
+    assert count_content(model, [batch]).total == sum(alone)
+    assert sum(alone) < count_step(model, [batch]).total
+
+
+def test_rows_without_weight_are_no_content(model: Any) -> None:
+    select_trainable(model, "design")
+    batch = make_batch(model, pixels=False)
+    whole = count_content(model, [batch]).total
+    batch.labels[1] = IGNORED
+    assert count_content(model, [batch]).total < whole
+
+
+def test_two_batches_are_their_sum(model: Any) -> None:
+    select_trainable(model, "design")
+    batch = make_batch(model, pixels=False)
+    assert count_step(model, [batch, batch]).total == 2 * count_step(model, [batch]).total
