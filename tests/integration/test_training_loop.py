@@ -6,6 +6,7 @@ import math
 import resource
 import shutil
 import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from mmicl.train.checkpoints import find_checkpoint, step_folder
 from mmicl.train.engine import blip2_of, configure_torch, gather_trained
 from mmicl.train.loop import Trainer
 from mmicl.train.meters import CurveRow, Progress, read_curve
+from mmicl.train.operations import count_step
 from mmicl.train.outcome import raise_error, write_error
 from mmicl.train.validation import Validator
 from mmicl.train.worker import Job, prepare_trainer, train
@@ -379,6 +381,20 @@ def test_offloading_changes_nothing_but_rounding(
     assert again.started_from == 4
     assert again.curve == moved.curve
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+def test_a_peak_lets_meters_show_what_share_of_it_is_used(paths: Paths, tmp_path: Path) -> None:
+    trainer = prepare(paths, tmp_path / "run", launch={"peak_tflops": 0.1})
+    model = blip2_of(trainer.engine)
+    expected = count_step(model, trainer.batches.make_step(trainer.seed, 0, 8).micro_batches).total
+    reports: list[dict[str, float]] = []
+    trainer.log = lambda metrics, step: reports.append(metrics)
+    started = time.monotonic()
+    trainer.run()
+    took = time.monotonic() - started
+    assert all(0 < report["mfu"] < 1 for report in reports)
+    # captions are of one length, so that each of the six steps takes the like
+    assert min(report["mfu"] for report in reports) > 0.5 * expected / 1e11 / took
 
 
 def test_chosen_steps_are_traced(paths: Paths, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from mmicl.train.meters import (
     read_curve,
     write_curve,
 )
+from mmicl.train.operations import count_step
 from mmicl.train.schedule import learning_rate
 from mmicl.train.skips import Skips
 from mmicl.train.state import load_state, save_state
@@ -95,7 +96,7 @@ class Trainer:
                 samples), or a sample cannot be used.
         """
         self.started_from = start = self._resume()
-        meter = Throughput()
+        meter = Throughput(self.launch.peak_tflops)
         trace = StepTrace(self.run_folder, self.launch.profile_steps if self.rank == 0 else None)
         every = max(1, self.training.steps // METRIC_POINTS)
         steps = range(start, self.training.steps)
@@ -104,7 +105,7 @@ class Trainer:
                 trace.before(step + 1)
                 asked = time.monotonic()
                 batch = next(ready)
-                meter.add(batch, time.monotonic() - asked)
+                meter.add(batch, time.monotonic() - asked, self._count_operations(batch))
                 self.truncated += batch.truncated
                 row = self._train_step(step, batch)
                 self.curve.append(row)
@@ -153,6 +154,12 @@ class Trainer:
             self._checkpoint(step)
         meter.exclude(time.monotonic() - paused)
         return False
+
+    def _count_operations(self, batch: "StepBatch") -> int:
+        """This rank's operations in a step, where they are to be set beside a peak."""
+        if self.launch.peak_tflops is None:
+            return 0
+        return count_step(blip2_of(self.engine), batch.micro_batches).total
 
     def _make_batch(self, step: int) -> "StepBatch":
         return self.batches.make_step(self.seed, step, self.training.global_batch)

@@ -63,28 +63,40 @@ def read_curve(path: Path) -> list[CurveRow]:
 
 @dataclass
 class Throughput:
-    """Counts since the last report."""
+    """Counts since the last report.
 
+    Args:
+        peak_tflops: Of this rank's device; None leaves MFU out.
+    """
+
+    peak_tflops: float | None = None
     samples: int = 0
     images: int = 0
     tokens: int = 0
     waited: float = 0.0
     """Seconds that the step waited for its data."""
+    operations: int = 0
+    """Of this rank."""
     since: float = field(default_factory=time.monotonic)
 
-    def add(self, batch: "StepBatch", waited: float) -> None:
-        """Count a step."""
+    def add(self, batch: "StepBatch", waited: float, operations: int = 0) -> None:
+        """Count a step: its batch, seconds waited for it, this rank's operations."""
         self.samples += batch.samples
         self.images += batch.images
         self.tokens += batch.tokens
         self.waited += waited
+        self.operations += operations
 
     def exclude(self, seconds: float) -> None:
         """Leave out time that went into something else, such as a checkpoint."""
         self.since += seconds
 
     def report(self) -> dict[str, float]:
-        """Rates since the last report, over all ranks, and begin anew."""
+        """Rates since the last report, and begin anew.
+
+        Counts are those of all ranks; wait, memory and MFU (operations a second as a share of the
+        peak) those of this one.
+        """
         now = time.monotonic()
         seconds = max(now - self.since, 1e-9)
         rates = {
@@ -94,7 +106,9 @@ class Throughput:
             "data_wait_share": self.waited / seconds,
             "peak_memory_mib": peak_memory(),
         }
-        self.samples = self.images = self.tokens = 0
+        if self.peak_tflops is not None:
+            rates["mfu"] = self.operations / seconds / (self.peak_tflops * 1e12)
+        self.samples = self.images = self.tokens = self.operations = 0
         self.waited, self.since = 0.0, now
         return rates
 

@@ -39,7 +39,16 @@ def test_rates_are_counts_over_seconds_since_the_last_report() -> None:
     assert rates["tokens_per_second"] == pytest.approx(1000, rel=0.05)
     assert rates["data_wait_share"] == pytest.approx(0.5, rel=0.05)
     assert rates["peak_memory_mib"] > 10
+    assert "mfu" not in rates
     assert meter.report()["samples_per_second"] == 0
+
+
+def test_mfu_is_this_ranks_operations_over_the_peak() -> None:
+    meter = Throughput(peak_tflops=2.0, since=time.monotonic() - 5.0)
+    for _ in range(2):
+        meter.add(StepBatch([], 32, 64, 1000, 100, 0.0, 0), waited=0.0, operations=10**12)
+    assert meter.report()["mfu"] == pytest.approx(0.2, rel=0.05)
+    assert meter.report()["mfu"] == 0
 
 
 def test_lines_say_step_loss_rate_and_time_left(
