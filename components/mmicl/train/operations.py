@@ -6,15 +6,14 @@ before the first trained parameter. Products alone are counted (norms, activatio
 below a hundredth), and each once: what is computed again to save memory is not work done.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from mmicl.model.processor import IGNORED
-
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from transformers import Blip2ForConditionalGeneration
 
     from mmicl.train.batches import MicroBatch
@@ -49,29 +48,6 @@ def count_step(
         for batch in batches
     ]
     return Operations(sum(one.forward for one in counts), sum(one.backward for one in counts))
-
-
-def count_content(
-    model: "Blip2ForConditionalGeneration", batches: "Iterable[MicroBatch]"
-) -> Operations:
-    """Operations that the same samples would take one by one, without any padding."""
-    forward = backward = 0
-    for batch in batches:
-        queries = model.config.num_query_tokens
-        tokens, targets = batch.attention_mask.sum(1), (batch.labels != IGNORED).sum(1)
-        placeholders = (batch.input_ids == model.config.image_token_index).sum(1)  # type: ignore[attr-defined]
-        for row in range(len(tokens)):
-            if targets[row]:
-                one = count_pass(
-                    model,
-                    rows=1,
-                    tokens=int(tokens[row]),
-                    targets=int(targets[row]),
-                    images=int(placeholders[row]) // queries,
-                    pixels=batch.visual.ndim > 3,
-                )
-                forward, backward = forward + one.forward, backward + one.backward
-    return Operations(forward, backward)
 
 
 def count_pass(

@@ -10,10 +10,9 @@ from transformers import Blip2ForConditionalGeneration
 from mmicl.config import Lora
 from mmicl.model.freeze import select_trainable
 from mmicl.model.loading import load_model
-from mmicl.model.processor import IGNORED
 from mmicl.train.batches import MicroBatch
 from mmicl.train.engine import LossModel
-from mmicl.train.operations import count_content, count_pass, count_step
+from mmicl.train.operations import count_step
 
 PROMPTS = ["image 0 is <image0>图. image 1 is <image1>图. Which is red?", "图 What is this?"]
 TARGETS = ["the first of the two", "a ring"]
@@ -84,29 +83,6 @@ def test_without_images_no_gradient_reaches_the_prompt(model: Any) -> None:
     )
     found = count_step(model, [without])
     assert (found.forward, found.backward) == count_by_torch(model, without)
-
-
-def test_content_is_what_samples_take_one_by_one(model: Any) -> None:
-    select_trainable(model, "design")
-    batch = make_batch(model, pixels=False)
-    lengths, targets = batch.attention_mask.sum(1), (batch.labels != IGNORED).sum(1)
-    alone = [
-        count_pass(
-            model, rows=1, tokens=int(lengths[row]), targets=int(targets[row]), images=images,
-            pixels=False,
-        ).total
-        for row, images in enumerate((2, 1))
-    ]  # fmt: skip
-    assert count_content(model, [batch]).total == sum(alone)
-    assert sum(alone) < count_step(model, [batch]).total
-
-
-def test_rows_without_weight_are_no_content(model: Any) -> None:
-    select_trainable(model, "design")
-    batch = make_batch(model, pixels=False)
-    whole = count_content(model, [batch]).total
-    batch.labels[1] = IGNORED
-    assert count_content(model, [batch]).total < whole
 
 
 def test_two_batches_are_their_sum(model: Any) -> None:
