@@ -1,0 +1,160 @@
+"""What goes wrong in a run: numbers, memory, disk. The loop runs over a real engine."""
+
+import json
+import math
+import resource
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from training_run import only_rank, prepare, record_weights, weights_of
+from training_workspace import make_workspace
+
+from mmicl.errors import DataError, ResourceError
+from mmicl.paths import Paths
+from mmicl.train.checkpoints import find_checkpoint, step_folder
+from mmicl.train.engine import blip2_of
+from mmicl.train.loop import Trainer
+from mmicl.train.outcome import raise_error, write_error
+
+slow = pytest.mark.slow
+"""ZeRO 3 on a processor takes ten seconds a run."""
+SETTINGS = [
+    (0, "fp32"),
+    (1, "fp32"),
+    (2, "fp32"),
+    pytest.param(3, "fp32", marks=slow),
+    (2, "bf16"),
+    pytest.param(3, "bf16", marks=slow),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_rank() -> Iterator[None]:
+    with only_rank():
+        yield
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return make_workspace(tmp_path, checkpoint_every=100)
+
+
+def poison(trainer: Trainer, place: int, factor: float = torch.nan) -> str:
+    """Multiply the pixels of one sample; returns its id."""
+    visual, bad = trainer.batches.visual, trainer.batches.samples[place]
+    trainer.batches.visual = lambda image: (
+        visual(image) * (factor if image == bad.images[0] else 1.0)
+    )
+    return bad.id
+
+
+def test_a_loss_that_is_not_finite_names_the_samples(paths: Paths, tmp_path: Path) -> None:
+    trainer = prepare(paths, tmp_path / "run")
+    bad = poison(trainer, 5)
+    with pytest.raises(DataError, match=rf"loss is not finite at step \d, for {bad}; look at"):
+        trainer.run()
+
+
+@pytest.mark.parametrize(("zero_stage", "precision"), SETTINGS)
+def test_a_step_that_is_not_finite_changes_nothing_and_is_counted(
+    paths: Paths, tmp_path: Path, zero_stage: int, precision: str
+) -> None:
+    # Three batches of eight make an epoch: the bad sample comes once in each.
+    settings = {"max_skipped": 1, "precision": precision, "steps": 4}
+    launch = {"zero_stage": zero_stage, "checkpoint_every": 1}
+    trainer = prepare(paths, tmp_path / "run", pretrain=settings, launch=launch)
+    bad = poison(trainer, 5)
+    seen = record_weights(trainer)
+    trainer.run()
+    left_out = [row.step for row in trainer.curve if not math.isfinite(row.loss)]
+    assert trainer.skips.total == len(left_out) >= 1
+    lines = (tmp_path / "run" / "skipped.jsonl").read_text().splitlines()
+    expected = [{"step": step, "not_finite": "loss", "samples": [bad]} for step in left_out]
+    assert [json.loads(line) for line in lines] == expected
+    for step in range(1, 5):
+        same = all(torch.equal(seen[step][name], seen[step - 1][name]) for name in trainer.names)
+        assert same == (step in left_out)
+    # A run that goes on counts the optimizer's steps, and ends as this one did.
+    shutil.rmtree(step_folder(tmp_path / "run", 3))
+    again = prepare(paths, tmp_path / "run")
+    poison(again, 5)
+    resumed = again.run()
+    assert (again.started_from, again.skips.total) == (2, trainer.skips.total)
+    assert all(torch.equal(resumed[name], seen[-1][name]) for name in trainer.names)
+
+
+def test_too_many_such_steps_in_a_row_end_the_run(paths: Paths, tmp_path: Path) -> None:
+    settings = {"max_skipped": 1, "steps": 6}
+    trainer = prepare(paths, tmp_path / "run", pretrain=settings)
+    for place in range(24):
+        poison(trainer, place)
+    with pytest.raises(DataError, match=r"at step 2 and 1 before it, for .* and 8 more; look at"):
+        trainer.run()
+    assert len(trainer.curve) == 1
+
+
+@pytest.mark.parametrize("zero_stage", [0, 2])
+def test_a_gradient_that_is_not_finite_is_left_out_as_well(
+    paths: Paths, tmp_path: Path, zero_stage: int
+) -> None:
+    trainer = prepare(paths, tmp_path / "run", launch={"zero_stage": zero_stage})
+    weight = blip2_of(trainer.engine).language_projection.bias
+    weight.register_hook(lambda gradient: gradient * torch.inf)
+    before = weights_of(trainer)
+    with pytest.raises(DataError, match=r"the gradient is not finite at step 1, for a batch of c"):
+        trainer.run()
+    assert all(torch.equal(value, before[name]) for name, value in weights_of(trainer).items())
+
+
+def test_a_forward_without_memory_says_what_to_change(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = prepare(paths, tmp_path / "run")
+
+    def run_out(**_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has")
+
+    encoder: Any = blip2_of(trainer.engine).language_model
+    monkeypatch.setattr(encoder.encoder, "forward", run_out)
+    with pytest.raises(torch.OutOfMemoryError) as caught:
+        trainer.run()
+    write_error(tmp_path / "run", 0, caught.value, trainer.launch)
+    with pytest.raises(ResourceError) as said:
+        raise_error(tmp_path / "run", "pretrain", 1, tmp_path / "ranks.log")
+    assert str(said.value) == (
+        "out of memory: CUDA out of memory. Tried to allocate 2.00 GiB.; lower "
+        "launch.micro_tokens (now 900) or launch.micro_batch (now 4), set "
+        "launch.activation_checkpointing, raise launch.zero_stage (now 2), or offload more "
+        "(launch.offload, now none)"
+    )
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(paths: Paths, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trainer = prepare(paths, run, launch={"checkpoint_every": 2})
+    save = trainer._save_progress
+
+    def fill_the_disk(folder: Path) -> None:
+        # Files may not grow any more: what a write to a full disk meets, without filling one.
+        if folder.name == ".step_4.tmp":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+        save(folder)
+
+    trainer._save_progress = fill_the_disk
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            trainer.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    write_error(run, 0, caught.value, trainer.launch)
+    with pytest.raises(
+        ResourceError, match=r"no room to write \(File too large\); make room there"
+    ):
+        raise_error(run, "pretrain", 1, run / "ranks.log")
+    assert not list(run.glob(".step_*"))
+    assert find_checkpoint(run, trainer.facts, print) == 2

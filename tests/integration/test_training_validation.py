@@ -1,0 +1,87 @@
+"""Validation over a real engine: its loss, early ends, the best weights."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from training_run import only_rank, prepare, record_weights
+from training_workspace import make_workspace
+
+from mmicl.config import Validation
+from mmicl.paths import Paths
+from mmicl.train.engine import blip2_of
+from mmicl.train.loop import Trainer
+from mmicl.train.validation import Validator
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_rank() -> Iterator[None]:
+    with only_rank():
+        yield
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return make_workspace(tmp_path, checkpoint_every=100)
+
+
+def validate(trainer: Trainer, losses: list[float], **settings: Any) -> Validator:
+    """Let a trainer find these losses when it validates, which it does after every step."""
+    chosen = Validation(**{"every": 1, "patience": None, "keep": "last", **settings})
+    trainer.validator = Validator(trainer.batches, chosen, size=8)
+    given = iter(losses)
+    trainer.validator.measure = lambda engine: next(given)
+    return trainer.validator
+
+
+def test_a_run_ends_when_the_validation_loss_falls_no_more(
+    paths: Paths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = prepare(paths, tmp_path / "run")
+    trainer.progress.speaking = True
+    validate(trainer, [3.0, 2.0, 2.5, math.nan, 1.0], patience=2)
+    trainer.run()
+    assert len(trainer.curve) == 4
+    assert "ends at step 4: no lower validation loss than that of step 2" in capsys.readouterr().out
+    facts = trainer.facts_of_result()
+    assert (facts["steps"], facts["kept_step"], facts["validation_loss"]) == (4, 4, None)
+    assert facts["best"] == {"step": 2, "validation_loss": 2.0}
+
+
+def test_the_best_weights_are_handed_on_also_by_a_run_that_goes_on(
+    paths: Paths, tmp_path: Path
+) -> None:
+    losses = [3.0, 2.0, 2.5, 1.0, 4.0, 2.0]
+    launch = {"checkpoint_every": 3}
+    plain = prepare(paths, tmp_path / "plain", pretrain={"steps": 6}, launch=launch)
+    seen = record_weights(plain)
+    plain.run()
+
+    trainer = prepare(paths, tmp_path / "run")
+    validate(trainer, losses, keep="best")
+    tensors = trainer.run()
+    assert all(torch.equal(value, seen[4][name]) for name, value in tensors.items())
+    assert trainer.facts_of_result()["validation_loss"] == 1.0
+    assert trainer.facts_of_result()["kept_step"] == 4
+
+    # Cut off after step 4 and its best; after step 3 the best was that of step 2.
+    again = prepare(paths, tmp_path / "run")
+    found = validate(again, [2.0, 4.0, 2.0], keep="best")
+    tensors = again.run()
+    assert (again.started_from, found.best_step, found.best_loss) == (3, 2, 2.0)
+    assert all(torch.equal(value, seen[2][name]) for name, value in tensors.items())
+
+
+def test_the_validation_loss_is_the_mean_over_all_held_out_tokens(
+    paths: Paths, tmp_path: Path
+) -> None:
+    trainer = prepare(paths, tmp_path / "run", pretrain={"steps": 1})
+    settings = Validation(every=1, patience=None, keep="last")
+    losses = [
+        Validator(trainer.batches, settings, size).measure(trainer.engine) for size in (24, 5)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert blip2_of(trainer.engine).qformer.training
