@@ -311,6 +311,16 @@ def test_deleted_artifacts_come_back(paths: Paths) -> None:
     assert trace_model(paths, "mmicl-tiny")["datasets"]
 
 
+def test_a_profilers_trace_comes_with_the_run_of_its_stage(paths: Paths) -> None:
+    stage = read_chain(paths).stages["finetune"]
+    (stage.folder / "trace.json.gz").write_bytes(b"a trace")
+    track(paths)
+    store = Store(paths)
+    (run,) = store.find({"mmicl.stage": "finetune"})
+    found = store.artifact(run.info.run_id, "trace.json.gz")
+    assert found is not None and found.read_bytes() == b"a trace"
+
+
 def test_nothing_to_track_is_said(paths: Paths) -> None:
     (paths.root / "dvc.lock").unlink()
     with pytest.raises(UserError, match="no stage ran here yet"):

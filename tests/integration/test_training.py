@@ -118,15 +118,17 @@ def test_two_and_four_ranks_see_what_one_sees(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ranks_leave_a_step_out_together_and_name_all_its_samples(tmp_path: Path) -> None:
+def test_a_run_that_diverged_on_two_ranks_names_the_samples_of_both(tmp_path: Path) -> None:
     paths = make_workspace(tmp_path, zero_stage=2)
     launch = {"processes": 2, "threads": 2, "micro_batch": 2}
-    read_config(paths, pretrain={"learning_rate": 1e30, "warmup_ratio": 0.0}, launch=launch)
-    with pytest.raises(DataError, match=r"pretrain: the loss is not finite at step 2, for coco/"):
+    diverging = {"learning_rate": 1e30, "warmup_ratio": 0.0, "max_skipped": 2}
+    read_config(paths, pretrain=diverging, launch=launch)
+    message = r"pretrain: the loss is not finite at step 4 and 2 before it, for coco/.* more; look"
+    with pytest.raises(DataError, match=message):
         train(paths, "diverged")
     lines = (paths.run("pretrain", "diverged") / "skipped.jsonl").read_text().splitlines()
-    (line,) = map(json.loads, lines)
-    assert line["step"] == 2 and len(line["samples"]) == 8
+    found = [json.loads(line) for line in lines]
+    assert [(line["step"], len(line["samples"])) for line in found] == [(2, 8), (3, 8), (4, 8)]
 
 
 @pytest.mark.slow

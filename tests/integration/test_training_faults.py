@@ -4,20 +4,22 @@ import json
 import math
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from training_run import only_rank, prepare, record_weights, weights_of
-from training_workspace import make_workspace
+from training_run import only_rank, poison, prepare, record_weights, weights_of
+from training_workspace import make_workspace, read_config
 
 from mmicl.errors import DataError, ResourceError
+from mmicl.files import read_json
 from mmicl.paths import Paths
 from mmicl.train.checkpoints import find_checkpoint, step_folder
 from mmicl.train.engine import blip2_of
-from mmicl.train.loop import Trainer
 from mmicl.train.outcome import raise_error, write_error
 
 slow = pytest.mark.slow
@@ -41,15 +43,6 @@ def one_rank() -> Iterator[None]:
 @pytest.fixture
 def paths(tmp_path: Path) -> Paths:
     return make_workspace(tmp_path, checkpoint_every=100)
-
-
-def poison(trainer: Trainer, place: int, factor: float = torch.nan) -> str:
-    """Multiply the pixels of one sample; returns its id."""
-    visual, bad = trainer.batches.visual, trainer.batches.samples[place]
-    trainer.batches.visual = lambda image: (
-        visual(image) * (factor if image == bad.images[0] else 1.0)
-    )
-    return bad.id
 
 
 def test_a_loss_that_is_not_finite_names_the_samples(paths: Paths, tmp_path: Path) -> None:
@@ -95,6 +88,26 @@ def test_too_many_such_steps_in_a_row_end_the_run(paths: Paths, tmp_path: Path) 
     with pytest.raises(DataError, match=r"at step 2 and 1 before it, for .* and 8 more; look at"):
         trainer.run()
     assert len(trainer.curve) == 1
+
+
+@slow
+def test_all_ranks_leave_out_a_step_that_is_not_finite_on_one(tmp_path: Path) -> None:
+    paths = make_workspace(tmp_path, processes=2, micro_batch=2)
+    read_config(paths, pretrain={"max_skipped": 1, "steps": 4})
+    run = tmp_path / "run"
+    run.mkdir()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    worker = Path(__file__).with_name("poisoned_worker.py")
+    command += ["--nproc-per-node", "2", str(worker), str(tmp_path), str(run), "5"]
+    subprocess.run(command, check=True, timeout=240)
+    lines = [json.loads(line) for line in (run / "skipped.jsonl").read_text().splitlines()]
+    assert lines and all(line["samples"] == ["coco/train/5"] for line in lines)
+    left_out = {line["step"] for line in lines}
+    assert len(left_out) < 4
+    seen = read_json(run / "seen_0.json")
+    assert seen == read_json(run / "seen_1.json")
+    for step in range(2, 5):
+        assert (seen[step - 1] == seen[step - 2]) == (step in left_out)
 
 
 @pytest.mark.parametrize("zero_stage", [0, 2])
