@@ -22,9 +22,9 @@ $(error $(CURDIR) is not a git repository: DVC and lineage need one; clone the p
 endif
 endif
 
-.PHONY: help install run up test test-all bench miniature check clean
+.PHONY: help install run up test test-all bench bench-train miniature check clean
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 install: $(STAMP)  ## a .venv with every package of requirements.lock
 
@@ -50,6 +50,9 @@ test-all: install  ## the long ones as well: kills, clusters, browser
 
 bench: install  ## time the chain in a fresh checkout and hold it to its budget
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/bench/chain.py
+
+bench-train: install  ## time training beside the original's procedure (PROFILE=tiny|xl|xxl, DEVICE=cpu|cuda)
+	@$(BIN)/python tests/bench/train.py --profile $(or $(PROFILE),tiny) --device $(or $(DEVICE),cpu)
 
 miniature: install  ## the study of docs/miniature.md: variants, recipes, seeds (JOBS=… at a time)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/bench/miniature.py $(if $(JOBS),--jobs $(JOBS))

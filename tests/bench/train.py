@@ -110,8 +110,12 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--reference-steps", type=int, default=2)
     parser.add_argument("--attention", default="", help="eager, sdpa, shared: one, or a list")
     parser.add_argument("--compile", action="store_true", help="the feed-forward layers")
-    parser.add_argument("--micro-tokens", default="", help="one, or a list for --sweep")
-    parser.add_argument("--rows", type=int, help="of ours in a micro-batch, at the most")
+    parser.add_argument(
+        "--micro-tokens", default="", help="one, or a list for --sweep: rows are free then"
+    )
+    parser.add_argument(
+        "--rows", type=int, help="of ours in a micro-batch, at the most: the profile's"
+    )
     parser.add_argument("--global-batch", type=int)
     parser.add_argument("--sweep", action="store_true", help="choose the fastest variant first")
     parser.add_argument("--kernels", action="store_true", help="list where the time goes")
@@ -141,9 +145,8 @@ class Bench:
             if value := getattr(options, key):
                 self.training = self.training.model_copy(update={key: value})
         launch = config.launch.model_copy(update={"processes": 1, "checkpoint_every": 10**9})
-        self.launch: Launch = launch.model_copy(
-            update={"micro_batch": options.rows or launch.micro_batch}
-        )
+        rows = self.training.global_batch if options.micro_tokens else launch.micro_batch
+        self.launch: Launch = launch.model_copy(update={"micro_batch": options.rows or rows})
         self.recipe = (
             "stage1" if options.stage == "pretrain" else config.finetune.trainable_attention
         )
@@ -168,8 +171,12 @@ class Bench:
 
     def prepare(self, folder: Path) -> None:
         """Measure the machine; make samples, model, features and the product's engine."""
+        import deepspeed
+
         from mmicl.train.engine import configure_torch, start_ranks
 
+        if self.device.type == "cuda":  # which of its own operators it could compile: none is used
+            deepspeed.ops.__dict__.setdefault("__compatible_ops__", {})
         configure_torch(self.seed, int(os.environ.get("OMP_NUM_THREADS", "1")))
         self.machine = self._measure_machine()
         start_ranks()

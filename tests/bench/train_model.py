@@ -32,11 +32,7 @@ def build_published(
         layers: Of every tower, to try it out; the published numbers by default.
         seed: Equal seeds give equal weights.
     """
-    from transformers import Blip2ForConditionalGeneration
-
-    with torch.device("meta"):
-        model: Any = Blip2ForConditionalGeneration(make_config(shape, layers))
-    model = model.to(dtype).to_empty(device=device)
+    model = make_empty(shape, layers).to(dtype).to_empty(device=device)
     language = model.language_model
     language.encoder.embed_tokens.weight = language.shared.weight
     language.decoder.embed_tokens.weight = language.shared.weight
@@ -52,6 +48,17 @@ def build_published(
     processor = make_processor()
     model.config.image_token_index = processor.placeholder_id
     return model.eval(), processor
+
+
+def make_empty(shape: str, layers: int | None = None) -> Any:
+    """The model without memory for its weights; FLAN-T5's head is not tied to its embeddings."""
+    from transformers import Blip2ForConditionalGeneration
+
+    with torch.device("meta"):
+        model: Any = Blip2ForConditionalGeneration(make_config(shape, layers))
+        head = model.language_model.lm_head
+        head.weight = nn.Parameter(torch.empty_like(head.weight))
+    return model
 
 
 def make_config(shape: str, layers: int | None = None) -> Any:
@@ -115,12 +122,3 @@ def build_reference(
         model, _ = build_published(profile, device, dtype, layers)
     model.set_attn_implementation("eager")
     return model.eval()
-
-
-def count_weights(model: nn.Module) -> tuple[int, int]:
-    """All weights, and those that learn."""
-    values = list(model.parameters())
-    return (
-        sum(value.numel() for value in values),
-        sum(value.numel() for value in values if value.requires_grad),
-    )
