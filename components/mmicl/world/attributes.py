@@ -6,6 +6,7 @@ training has five, validation one and test two. The two of test lie four apart, 
 can swap their colours without leaving the split (the Winoground items need that).
 """
 
+import functools
 import itertools
 import math
 from typing import NamedTuple
@@ -76,6 +77,7 @@ class Combination(NamedTuple):
     color: str
 
 
+@functools.cache
 def list_combinations(split: Split) -> tuple[Combination, ...]:
     """The combinations of shape and colour that occur in a split."""
     colors = tuple(COLORS)

@@ -8,6 +8,7 @@ every rule that explains the first two rows leads to the same candidate.
 Splits share no combination of rules.
 """
 
+import functools
 import itertools
 import random
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ def count_levels(attribute: str, configuration: Configuration) -> int:
     return CONFIGURATIONS[configuration] if attribute == "number" else 5
 
 
+@functools.cache
 def list_rule_sets(configuration: Configuration, split: Split) -> list[dict[str, Rule]]:
     """The rule combinations of a split: a rule for each attribute that can vary."""
     choices = {
@@ -87,6 +89,7 @@ def list_rule_sets(configuration: Configuration, split: Split) -> list[dict[str,
     return found
 
 
+@functools.cache
 def list_rows(rule: Rule, levels: int, offset: int) -> list[list[Row]]:
     """Rows by variant of a rule (step, sign, set of three): a matrix takes its rows from one.
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mmicl.train.tiny")
 
-VISION = {"steps": 10200, "learning_rate": 1e-3, "weight_decay": 0.01}
-LANGUAGE = {"steps": 20300, "learning_rate": 1e-3, "weight_decay": 0.01}
-BATCH = 64
+VISION = {"steps": 16000, "learning_rate": 1e-3, "weight_decay": 0.01}
+LANGUAGE = {"steps": 12000, "learning_rate": 1e-3, "weight_decay": 0.01}
+VISION_BATCH, LANGUAGE_BATCH = 64, 128
 VISION_FILE, LANGUAGE_FILE = "vision.safetensors", "language.safetensors"
 
 
@@ -42,9 +42,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vision-steps", type=int, default=VISION["steps"])
     parser.add_argument("--language-steps", type=int, default=LANGUAGE["steps"])
-    parser.add_argument("--batch", type=int, default=BATCH)
+    parser.add_argument("--vision-batch", type=int, default=VISION_BATCH)
+    parser.add_argument("--language-batch", type=int, default=LANGUAGE_BATCH)
     parser.add_argument("--measure", type=int, default=200, help="prompts a skill and split")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make the batches")
     parser.add_argument("--hardware", default="one core", help="told by the card")
     parser.add_argument("--note", default="", help="told by the card, of how it was made")
     parser.add_argument("--nice", type=int, default=19)
@@ -98,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
     if options.part in ("language", "all"):
         seconds["language"] = train_language(model, processor, bank, options)
     if options.part == "all" and find_share()[0] == 0:
-        write_backbone(options.out, model, tokenizer)
+        write_backbone(options.out, model.cpu(), tokenizer)
         write_card(options, bank, seconds)
 
 
@@ -117,11 +120,12 @@ def train_vision(
         torch.manual_seed(options.seed)
         namer = Namer(model)
     initialize(namer, options.seed)
+    namer.to(options.device)
     namer.train()
     steps = options.vision_steps
-    task = NamingTask(namer, processor, options.seed, steps, options.batch)
+    task = NamingTask(namer, processor, options.seed, steps, options.vision_batch)
     seconds = train(
-        namer, task.loss, **{**VISION, "steps": steps},
+        namer, task, workers=options.workers, **{**VISION, "steps": steps},
         checkpoint=options.state / VISION_FILE, report=lambda line: log.info("vision %s", line),
     )  # fmt: skip
     if find_share()[0]:
@@ -142,18 +146,21 @@ def train_language(
     """Train T5; returns the seconds."""
     import torch
 
-    from mmicl.train.tiny.language import Reader, ReadingTask, look_nearby
+    from mmicl.train.tiny.language import Reader, look_nearby
     from mmicl.train.tiny.loop import find_share, train
+    from mmicl.train.tiny.reading import ReadingTask
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
-        reader = Reader(model, processor)
+        reader = Reader(model, processor).to(options.device)
     look_nearby(model)
     reader.train()
     steps = options.language_steps
-    task = ReadingTask(reader, bank, seed=options.seed, steps=steps, batch_size=options.batch)
+    task = ReadingTask(
+        reader, bank, seed=options.seed, steps=steps, batch_size=options.language_batch
+    )
     seconds = train(
-        reader, task.loss, **{**LANGUAGE, "steps": steps},
+        reader, task, workers=options.workers, **{**LANGUAGE, "steps": steps},
         checkpoint=options.state / LANGUAGE_FILE,
         report=lambda line: log.info("language %s", line),
     )  # fmt: skip
@@ -175,16 +182,20 @@ def write_card(
     measured, parameters = measure_backbone(options.out, bank, options.seed, options.measure)
     halves = {"vision": VISION, "language": LANGUAGE}
     steps = {"vision": options.vision_steps, "language": options.language_steps}
+    batch = {"vision": options.vision_batch, "language": options.language_batch}
     made = {
         "seed": options.seed,
-        "batch": options.batch,
-        "threads": options.threads,
         "hardware": options.hardware,
         "note": options.note,
         "parameters": parameters,
         "measured_on": options.measure,
         **{
-            name: {**half, "steps": steps[name], "seconds": round(seconds[name])}
+            name: {
+                **half,
+                "steps": steps[name],
+                "batch": batch[name],
+                "seconds": round(seconds[name]),
+            }
             for name, half in halves.items()
         },
     }

@@ -25,8 +25,8 @@ mmicl run                       # writes data/instructions.jsonl, the prompts' w
 
 {made}
 
-A killed run goes on from its last checkpoint. Equal arguments give equal weights on one machine and
-one number of processes and threads.
+A killed run goes on from its last checkpoint. On a processor, equal arguments give equal weights
+with one number of processes and threads.
 
 ## What it can do
 
@@ -36,8 +36,10 @@ a projection fitted in closed form to those descriptions, which no stage gets to
 *Random*: through the projection that is shipped.
 
 """
-COMMAND = """OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 \\
-    -m mmicl.train.tiny --out FOLDER --state STATE --seed {seed}"""
+COMMAND = """export OMP_NUM_THREADS=1
+python -m mmicl.train.tiny --out FOLDER --state STATE --seed {seed} --device cuda --workers 14
+# without a GPU, in some hours:
+torchrun --standalone --nproc-per-node 2 -m mmicl.train.tiny --out FOLDER --state STATE --seed {seed}"""
 
 
 def write_card(made: Mapping[str, Any], measured: Mapping[str, Mapping[str, float]]) -> str:
@@ -72,6 +74,6 @@ def _tell_half(made: Mapping[str, Any], half: str) -> str:
     """One line about vision or language."""
     own = made[half]
     return (
-        f"- {half}: {own['steps']:,} steps of {made['batch']}, learning rate "
+        f"- {half}: {own['steps']:,} steps of {own['batch']}, learning rate "
         f"{own['learning_rate']:g}, {own['seconds'] / 60:.0f} minutes on {made['hardware']}"
     )

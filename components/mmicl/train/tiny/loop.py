@@ -7,15 +7,16 @@ sizes two processes are nearly twice as fast as one, and two threads no faster a
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from mmicl.errors import DataError
 from mmicl.files import replace_file
@@ -26,13 +27,53 @@ WARMUP = 0.05
 CLIP = 1.0
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
-StepLoss = Callable[[int], tuple[Tensor, dict[str, float]]]
-"""The loss of a step and figures worth reporting; a pure function of the step and the weights."""
+AHEAD = 8
+"""Steps that each worker makes ahead."""
+
+
+class Task(Protocol):
+    """Data and loss of each step."""
+
+    def make(self, step: int) -> Any:
+        """What the loss takes: a pure function of the step, with arrays in the place of tensors.
+
+        Called in worker processes, whose tensors would each need a file descriptor.
+        """
+        ...
+
+    def loss(self, step: int, batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The loss and figures worth reporting, by step, batch and weights alone."""
+        ...
+
+
+class Steps(Dataset[Any]):
+    """The batches of a task by their step."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __getitem__(self, step: int) -> Any:
+        """The batch of a step."""
+        return self.task.make(step)
+
+
+def load_batches(task: Task, start: int, steps: int, workers: int) -> Iterator[Any]:
+    """The batches of the steps from `start` on, made ahead by so many processes (0: by none)."""
+    loader = DataLoader(
+        Steps(task), batch_size=None, sampler=range(start, steps), num_workers=workers,
+        collate_fn=_leave, prefetch_factor=AHEAD if workers else None,
+        multiprocessing_context="fork" if workers else None,
+    )  # fmt: skip
+    return iter(loader)
+
+
+def _leave(batch: Any) -> Any:
+    return batch
 
 
 def train(
     module: nn.Module,
-    step_loss: StepLoss,
+    task: Task,
     *,
     steps: int,
     learning_rate: float,
@@ -40,6 +81,7 @@ def train(
     checkpoint: Path,
     report: Callable[[str], None],
     save_every: int = SAVE_EVERY,
+    workers: int = 0,
 ) -> float:
     """Train a module's parameters, from the checkpoint on where there is one.
 
@@ -51,29 +93,30 @@ def train(
     """
     parameters = {name: value for name, value in module.named_parameters() if value.requires_grad}
     optimizer = torch.optim.AdamW(
-        parameters.values(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay
-    )
+        parameters.values(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=weight_decay,
+        fused=next(iter(parameters.values())).is_cuda,
+    )  # fmt: skip
     schedule = {"steps": steps, "learning_rate": learning_rate, "weight_decay": weight_decay}
     start, spent = restore(checkpoint, parameters, optimizer, schedule)
     began = time.monotonic() - spent
-    sums: dict[str, float] = {}
-    for step in range(start, steps):
+    sums: dict[str, Tensor] = {}
+    for step, batch in enumerate(load_batches(task, start, steps, workers), start):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate * scale_rate(step, steps)
-        loss, figures = step_loss(step)
+        loss, figures = task.loss(step, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         average_gradients(parameters.values())
         nn.utils.clip_grad_norm_(parameters.values(), CLIP)
         optimizer.step()
-        for name, value in {"loss": loss.item(), **figures}.items():
+        for name, value in {"loss": loss.detach(), **figures}.items():
             sums[name] = sums.get(name, 0.0) + value
         done = step + 1
         if find_share()[0]:
             continue  # the first process reports and saves for all
         if done % REPORT_EVERY == 0 or done == steps:
             count = min(REPORT_EVERY, done - start)
-            told = " ".join(f"{name} {value / count:.4f}" for name, value in sums.items())
+            told = " ".join(f"{name} {float(value) / count:.4f}" for name, value in sums.items())
             report(f"step {done}/{steps} {told} {time.monotonic() - began:.0f} s")
             sums = {}
         if done % save_every == 0 or done == steps:
@@ -146,7 +189,10 @@ def restore(
             for name, value in parameters.items():
                 value.copy_(opened.get_tensor(f"weight.{name}"))
                 optimizer.state[value] = {
-                    "step": torch.tensor(float(step)),
-                    **{moment: opened.get_tensor(f"{moment}.{name}") for moment in MOMENTS},
+                    "step": torch.tensor(float(step), device=value.device),
+                    **{
+                        moment: opened.get_tensor(f"{moment}.{name}").to(value.device)
+                        for moment in MOMENTS
+                    },
                 }
     return step, float(told["seconds"])

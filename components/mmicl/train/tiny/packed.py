@@ -46,18 +46,19 @@ class Group:
         return padded.flatten(0, 1)[self.kept]
 
 
-def group_rows(lengths: Sequence[int], rows_a_group: int) -> list[Group]:
+def group_rows(
+    lengths: Sequence[int], rows_a_group: int, device: torch.device | str = "cpu"
+) -> list[Group]:
     """Cut rows of the given lengths, packed in this order, into groups."""
-    groups, offset = [], 0
-    for start in range(0, len(lengths), rows_a_group):
-        own = lengths[start : start + rows_a_group]
-        index = torch.zeros(len(own), max(own), dtype=torch.long)
-        real = torch.zeros(len(own), max(own), dtype=torch.bool)
-        for row, length in enumerate(own):
-            index[row, :length] = torch.arange(offset, offset + length)
-            real[row, :length] = True
-            offset += length
-        groups.append(Group(index, real, real.flatten().nonzero().flatten()))
+    groups = []
+    counts = torch.tensor(lengths)
+    starts = counts.cumsum(0) - counts
+    for first, own in zip(starts.split(rows_a_group), counts.split(rows_a_group), strict=True):
+        cells = torch.arange(int(own.max()))
+        real = cells < own.unsqueeze(1)
+        index = (first.unsqueeze(1) + cells) * real
+        kept = real.flatten().nonzero().flatten()
+        groups.append(Group(*(part.to(device) for part in (index, real, kept))))
     return groups
 
 
@@ -74,21 +75,21 @@ class PackedT5:
             for layers, bidirectional in ((self.encoder, True), (self.decoder, False))
         ]
 
-    def encode(self, embedded: Tensor, groups: Sequence[Group]) -> tuple[Tensor, Tensor]:
+    def encode(self, embedded: Tensor, groups: Sequence[Group]) -> tuple[Tensor, list[Tensor]]:
         """Encoder states [tokens, width] of packed embeddings [tokens, width].
 
         Returns:
-            Those of the whole encoder, and those before its last layer.
+            Those of the whole encoder, and what each of its layers gives.
         """
         longest = max(group.index.shape[1] for group in groups)
         positions = self._bias(0, self.encoder, longest)
         biases = [_cut(positions, group) + _forbid_padding(group) for group in groups]
-        states = before = embedded
+        states, layers = embedded, []
         for attention, feed_forward in self.encoder:
-            before = states
             states = self._attend_self(states, attention, groups, biases)
             states = _feed_forward(states, feed_forward)
-        return _norm(states, self.model.encoder.final_layer_norm), before
+            layers.append(states)
+        return _norm(states, self.model.encoder.final_layer_norm), layers
 
     def decode(
         self, embedded: Tensor, targets: Sequence[Group], states: Tensor, prompts: Sequence[Group]
@@ -102,7 +103,7 @@ class PackedT5:
             prompts: Its groups.
         """
         longest = max(group.index.shape[1] for group in targets)
-        causal = torch.full((longest, longest), FORBIDDEN).triu(1)
+        causal = torch.full((longest, longest), FORBIDDEN, device=embedded.device).triu(1)
         positions = self._bias(1, self.decoder, longest) + causal
         own = [_cut(positions, group) for group in targets]
         across = [_forbid_padding(group) for group in prompts]
@@ -131,6 +132,7 @@ class PackedT5:
     def _bias(self, side: int, layers: list[Any], longest: int) -> Tensor:
         """Position bias [heads, longest, longest]; the first layer's serves all."""
         table = layers[0][0].SelfAttention.relative_attention_bias.weight
+        self._buckets[side] = self._buckets[side].to(table.device)
         return table[self._buckets[side][:longest, :longest]].permute(2, 0, 1)
 
     def _attend_self(
@@ -172,7 +174,8 @@ def _cut(positions: Tensor, group: Group) -> Tensor:
 
 def _forbid_padding(group: Group) -> Tensor:
     """[rows, 1, 1, longest] of zeros, FORBIDDEN at padding."""
-    return torch.zeros(group.real.shape).masked_fill(~group.real, FORBIDDEN)[:, None, None, :]
+    zeros = torch.zeros(group.real.shape, device=group.real.device)
+    return zeros.masked_fill(~group.real, FORBIDDEN)[:, None, None, :]
 
 
 def _norm(states: Tensor, layer: Any) -> Tensor:

@@ -15,7 +15,8 @@ from torch import Tensor
 from mmicl.model.features import encode_images
 from mmicl.model.loading import load_model
 from mmicl.records import Split, Template
-from mmicl.train.tiny.language import Reader, ReadingTask
+from mmicl.train.tiny.language import Reader
+from mmicl.train.tiny.reading import ReadingTask
 from mmicl.train.tiny.vision import draw_picture, render_picture
 from mmicl.world.description import Picture
 

@@ -12,8 +12,9 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -233,13 +234,21 @@ def find_loss(logits: Tensor, labels: Tensor) -> Tensor:
     A shape is held against those alone that occur in its colour, and a colour against those that
     occur in its shape. Otherwise the model is taught that a cyan thing is never a square.
     """
-    shapes, colors = list_unseen()
-    unseen = torch.zeros(logits.shape, dtype=torch.bool)
+    shapes, colors = (table.to(logits.device) for table in list_unseen())
+    unseen = torch.zeros(logits.shape, dtype=torch.bool, device=logits.device)
     rows = labels.where(labels >= 0, len(WORDS))
     unseen[..., SHAPE, :] = shapes[rows[..., COLOR]]
     unseen[..., COLOR, :] = colors[rows[..., SHAPE]]
     logits = logits.masked_fill(unseen, -math.inf)
     return functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORED)
+
+
+class NamingBatch(NamedTuple):
+    """Pixels [pictures, 3, height, width], and the labels of their phrases and of their patches."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    cells: np.ndarray
 
 
 class NamingTask:
@@ -260,29 +269,35 @@ class NamingTask:
         """Pixels [pictures, 3, height, width]."""
         return self.processor.pixels([render_picture(picture) for picture in pictures])
 
-    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Cross-entropy over the words of all phrases, plus that over the words of all patches."""
+    def make(self, step: int) -> NamingBatch:
+        """This process's share of the pictures of a step."""
         most = next((most for share, most in CURRICULUM if step < share * self.steps), MAX_THINGS)
         pictures = self.draw(
             f"vision/{step}", "train", self.batch_size, most=most, unnamed=UNNAMED_SHARE
         )
         own, processes = find_share()
         pictures = pictures[own::processes]
-        logits, patch_logits = self.namer(self.render(pictures))
-        labels = list_labels(pictures, logits.shape[1])
-        patch_labels = list_cell_labels(pictures, self.namer.patches_a_side)
-        naming, seeing = find_loss(logits, labels), find_loss(patch_logits, patch_labels)
+        labels = list_labels(pictures, self.processor.num_query_tokens)
+        cells = list_cell_labels(pictures, self.namer.patches_a_side)
+        return NamingBatch(self.render(pictures).numpy(), labels.numpy(), cells.numpy())
+
+    def loss(self, step: int, batch: NamingBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy over the words of all phrases, plus that over the words of all patches."""
+        device = self.namer.query_tokens.device
+        pixels, labels, cells = (torch.from_numpy(part).to(device) for part in batch)
+        logits, patch_logits = self.namer(pixels)
+        naming, seeing = find_loss(logits, labels), find_loss(patch_logits, cells)
         right = ((logits.argmax(-1) == labels) | (labels == IGNORED)).all(-1)
-        figures = {"naming": naming.item(), "seeing": seeing.item()}
-        return naming + seeing, {**figures, "phrases": right.float().mean().item()}
+        figures = {"naming": naming.detach(), "seeing": seeing.detach()}
+        return naming + seeing, {**figures, "phrases": right.float().mean()}
 
     @torch.inference_mode()
     def measure(self, split: Split, count: int = 400) -> dict[str, float]:
         """Points: phrases and pictures named wholly right, and each word of scenes' things."""
         pictures = self.draw(f"measure/{split}", split, count)
         labels = list_labels(pictures, self.processor.num_query_tokens)
-        parts = self.render(pictures).split(100)
-        found = torch.cat([self.namer(part)[0].argmax(-1) for part in parts])
+        parts = self.render(pictures).to(self.namer.query_tokens.device).split(100)
+        found = torch.cat([self.namer(part)[0].argmax(-1) for part in parts]).cpu()
         right = (found == labels).all(-1)
         there = labels[..., 0] != WORDS.index(NOTHING)
         things = torch.isin(labels[..., 2], torch.tensor([WORDS.index(name) for name in SHAPES]))
