@@ -19,10 +19,13 @@ from mmicl.model.tiny import build_config, build_model
 from mmicl.records import PLACEHOLDER, Template
 from mmicl.train.tiny.__main__ import main
 from mmicl.train.tiny.claims import RELATION, read_claim
-from mmicl.train.tiny.language import NO_DECLARATION, Reader, ReadingTask, look_nearby
-from mmicl.train.tiny.loop import train
-from mmicl.train.tiny.marks import list_standings
+from mmicl.train.tiny.labels import list_standings
+from mmicl.train.tiny.language import Reader, ReadingBatch, look_nearby
+from mmicl.train.tiny.loop import load_batches, train
+from mmicl.train.tiny.marks import KINDS, STEPS
 from mmicl.train.tiny.packed import group_rows
+from mmicl.train.tiny.panels import UNASKED, compare
+from mmicl.train.tiny.reading import NO_DECLARATION, ReadingTask
 from mmicl.train.tiny.tasks import SKILLS, make_asked
 from mmicl.train.tiny.vision import (
     FEATURE_SCALE,
@@ -39,6 +42,7 @@ from mmicl.train.tiny.vision import (
 )
 from mmicl.world.attributes import COLORS, DISTANCE, SHAPES, UNNAMED, list_combinations
 from mmicl.world.description import SLOTS, Crop, describe
+from mmicl.world.matrices import Panel
 from mmicl.world.scenes import Scene, Thing
 from mmicl.world.several import LABELS
 
@@ -124,7 +128,7 @@ def test_packed_tokens_give_the_losses_of_transformers(
     reader, task = parts
     for step in (1, 9):  # one image a prompt, and several
         prompts = sorted(task.make_batch(step), key=lambda prompt: len(prompt.ids))
-        losses, _ = reader(prompts, None)
+        losses, _ = reader(reader.collate(prompts, task.labeler.label(prompts)), None)
         labels = reader.processor.encode_targets([prompt.target for prompt in prompts]).labels
         logits = reader.language_model(**reader.embed(prompts), labels=labels).logits
         expected = functional.cross_entropy(
@@ -157,14 +161,13 @@ def test_slots_are_told_which_words_and_images_the_question_names(
         assert prompt.asked == spoken
         assert len(spoken) == 1
     prompts = task.encode(rows[:2])
-    tokens = sum(len(prompt.ids) for prompt in prompts)
-    slots = SLOTS * sum(len(prompt.pictures) for prompt in prompts)
     with torch.no_grad():
         for value in reader.marks.parameters():
             value.zero_()  # a classifier that knows nothing
-        states = torch.zeros(tokens, reader.marks.image.in_features)
-        loss = reader.marks(prompts, torch.arange(slots), states, states)
-    assert loss.item() == pytest.approx(23 * math.log(2) + math.log(20), abs=1e-4)
+        _, loss = reader(reader.collate(prompts, task.labeler.label(prompts)), None)
+    weights = sum(weight for _, weight in STEPS.values())
+    weights += sum(KINDS[name].weight for name in ("side", "claim", "answer"))
+    assert loss.item() == pytest.approx(weights * math.log(2) + math.log(20), abs=1e-4)
 
 
 def test_of_an_episode_the_pictures_with_the_right_name_are_the_sources(
@@ -182,14 +185,14 @@ def test_of_an_episode_the_pictures_with_the_right_name_are_the_sources(
 def test_slots_are_told_how_their_thing_stands_to_those_that_the_question_names(
     parts: tuple[Reader, ReadingTask],
 ) -> None:
-    reader, _ = parts
+    reader, task = parts
     star, ring, heart = (
         Thing("star", "red", "small", 0, 0),
         Thing("ring", "red", "small", 1, 2),
         Thing("heart", "blue", "large", 2, 1),
     )
     scene = Scene((star, ring, heart), 0)
-    phrases = reader.marks.list_phrases(scene)
+    phrases = task.labeler.list_phrases(scene)
     text = set(reader.list_tokens("is the red ring left of the blue heart"))
     # of the ring and the heart: left of, right of, above, below
     assert list_standings(scene, phrases, text) == [
@@ -236,7 +239,7 @@ def test_what_is_asked_behind_the_last_layer_follows_from_question_and_answer(
     for prompt in prompts:
         marked = [
             one
-            for one, mark in zip(prompt.ids, reader.marks.mark_answer(prompt), strict=True)
+            for one, mark in zip(prompt.ids, task.labeler.label_answer(prompt), strict=True)
             if mark[0]
         ]
         assert marked == reader.list_tokens(prompt.target) * len(prompt.sources)
@@ -244,16 +247,37 @@ def test_what_is_asked_behind_the_last_layer_follows_from_question_and_answer(
     fits = {"yes": 0, "no": 0}
     for prompt in swaps:
         assert prompt.claim
-        rows = list(reader.marks.mark_claim(prompt))
+        rows = list(task.labeler.label_claim(prompt))
         own = range(len(prompt.pictures) * SLOTS)
         if RELATION.search(prompt.claim):
             assert any(rows[slot][1] for slot in own) == (prompt.target == "yes")
             fits[prompt.target] += 1
     assert min(fits.values()) > 3
-    matrices = task.encode([task.write("raven", rng, "train", str(n), 0) for n in range(20)])
-    for prompt in matrices:
-        shown = list(reader.marks.mark_claim(prompt))[8 * SLOTS]
-        assert (sum(shown) == 4) == (prompt.target == "yes")
+
+
+def test_panels_are_compared_with_their_neighbours_and_the_candidate_with_what_fits(
+    parts: tuple[Reader, ReadingTask],
+) -> None:
+    _, task = parts
+    rng = random.Random(4)
+    for prompt in task.encode([task.write("raven", rng, "train", str(n), 0) for n in range(20)]):
+        rows = task.labeler.label_matrix(prompt)
+        asked = {slot for slot, row in enumerate(rows["fits"]) if row[0] != UNASKED}
+        assert asked == {8 * SLOTS}, "of the candidate alone"
+        assert (sum(rows["fits"][8 * SLOTS]) == 4) == (prompt.target == "yes")
+        asked = {slot for slot, row in enumerate(rows["compared"]) if row != [UNASKED] * 8}
+        assert asked == {panel * SLOTS for panel in range(1, 9)}, "the first has no neighbours"
+
+
+def test_levels_differ_by_as_much_as_they_do() -> None:
+    def panel(*levels: int) -> Panel:
+        return Panel(*levels, configuration="distribute_nine", slots=tuple(range(levels[0] + 1)))
+
+    panels = [panel(0, 1, 2, 3)] * 3 + [panel(1, 0, 4, 3), panel(0, 4, 1, 3)]
+    # to the left, then above: number, shape, size, color; 2 is no difference, 5 more than two
+    assert compare(panels, 4) == [1, 5, 5, 2, 2, 5, 1, 2]
+    assert compare(panels, 3) == [UNASKED] * 4 + [3, 1, 4, 2]
+    assert compare(panels, 0) == [UNASKED] * 8
 
 
 def test_two_heads_start_with_what_stands_near() -> None:
@@ -286,6 +310,19 @@ def test_a_step_is_a_pure_function_of_seed_and_number(
     assert task.make_batch(7) != task.make_batch(8)
 
 
+def test_batches_made_ahead_by_processes_are_the_same_and_in_order(
+    parts: tuple[Reader, ReadingTask],
+) -> None:
+    _, task = parts
+    alone, ahead = (list(load_batches(task, 4, 8, workers)) for workers in (0, 2))
+    assert len(alone) == len(ahead) == 4
+    for here, there in zip(alone, ahead, strict=True):
+        assert here.ids.tolist() == there.ids.tolist()
+        assert here.lengths == there.lengths
+        for name, rows in here.labels.items():
+            assert rows.tolist() == there.labels[name].tolist()
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """As the trainer sets it: on two, sums of gradients round differently from run to run."""
@@ -303,16 +340,17 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
             model, processor = load_model("builtin:tiny")
             torch.manual_seed(0)  # the classifiers at the slots are drawn
             reader = Reader(model, processor)
-            task = ReadingTask(reader, BANK, seed=1, steps=4, batch_size=4)
 
-            def step_loss(step: int, task: ReadingTask = task, stop: int = stop):
-                if step == stop:
-                    raise KeyboardInterrupt
-                return task.loss(step)
+            class Stopped(ReadingTask):
+                def loss(self, step: int, batch: ReadingBatch, stop: int = stop):
+                    if step == stop:
+                        raise KeyboardInterrupt
+                    return super().loss(step, batch)
 
+            task = Stopped(reader, BANK, seed=1, steps=4, batch_size=4)
             try:
                 train(
-                    reader, step_loss, steps=4, learning_rate=1e-3, weight_decay=0.01,
+                    reader, task, steps=4, learning_rate=1e-3, weight_decay=0.01,
                     checkpoint=tmp_path / name, report=lambda line: None, save_every=2,
                 )  # fmt: skip
             except KeyboardInterrupt:
@@ -327,12 +365,17 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 def test_another_schedule_does_not_go_on_from_a_checkpoint(tmp_path: Path) -> None:
     layer = torch.nn.Linear(2, 1)
 
-    def step_loss(step: int) -> tuple[torch.Tensor, dict[str, float]]:
-        return layer(torch.ones(1, 2)).square().sum(), {}
+    class Squares:
+        def make(self, step: int) -> int:
+            return step
+
+        def loss(self, step: int, batch: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+            assert step == batch
+            return layer(torch.ones(1, 2)).square().sum(), {}
 
     def run(steps: int) -> None:
         train(
-            layer, step_loss, steps=steps, learning_rate=0.1, weight_decay=0.0,
+            layer, Squares(), steps=steps, learning_rate=0.1, weight_decay=0.0,
             checkpoint=tmp_path / "layer", report=lambda line: None,
         )  # fmt: skip
 
@@ -373,7 +416,7 @@ def test_the_namer_trains_what_sees_and_nothing_else() -> None:
     model, processor = load_model("builtin:tiny")
     namer = Namer(model)
     task = NamingTask(namer, processor, seed=0, steps=10, batch_size=4)
-    loss, _ = task.loss(0)
+    loss, _ = task.loss(0, task.make(0))
     loss.backward()
     learns = {name for name, value in model.named_parameters() if value.grad is not None}
     assert any(name.startswith("vision_model") for name in learns)
@@ -410,8 +453,8 @@ def test_the_command_writes_a_backbone_that_loads(tmp_path: Path) -> None:
     write_bank(bank, [template for templates in BANK.values() for template in templates])
     arguments = [
         "--out", str(tmp_path / "out"), "--state", str(tmp_path / "state"), "--bank", str(bank),
-        "--vision-steps", "2", "--language-steps", "2", "--batch", "4", "--measure", "1",
-        "--nice", "0",
+        "--vision-steps", "2", "--language-steps", "2", "--vision-batch", "4",
+        "--language-batch", "4", "--measure", "1", "--nice", "0",
     ]  # fmt: skip
     assert main(arguments) == 0
     model, _ = load_model(str(tmp_path / "out"))

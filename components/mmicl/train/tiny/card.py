@@ -39,7 +39,8 @@ a projection fitted in closed form to those descriptions, which no stage gets to
 COMMAND = """export OMP_NUM_THREADS=1
 python -m mmicl.train.tiny --out FOLDER --state STATE --seed {seed} --device cuda --workers 14
 # without a GPU, in some hours:
-torchrun --standalone --nproc-per-node 2 -m mmicl.train.tiny --out FOLDER --state STATE --seed {seed}"""
+torchrun --standalone --nproc-per-node 2 \\
+    -m mmicl.train.tiny --out FOLDER --state STATE --seed {seed}"""
 
 
 def write_card(made: Mapping[str, Any], measured: Mapping[str, Mapping[str, float]]) -> str:
