@@ -56,7 +56,6 @@ WIDTHS = {
 """google/flan-t5-xl and -xxl; the other widths are transformers' defaults, which are BLIP-2's."""
 SOURCES = {
     "coco": "world://coco?n=6&seed=1&test=2",
-    "vqav2": "world://vqav2?n=6&seed=2&test=2",
     "nlvr2": "world://nlvr2?n=6&seed=4&test=2",
 }
 
@@ -69,18 +68,23 @@ def write_base(folder: Path, kind: str, size: str) -> None:
         "num_query_tokens": 32,
         "image_token_index": TOKENS,
     }
+    with torch.device("meta"):
+        if kind == "blip2":
+            config = Blip2Config(qformer_config=QFORMER, **shapes)
+            model: Any = Blip2ForConditionalGeneration(config)
+        else:
+            qformer = QFORMER | {"vocab_size": 30_523}
+            model = InstructBlipForConditionalGeneration(
+                InstructBlipConfig(qformer_config=qformer, **shapes)
+            )
+    model.bfloat16().to_empty(device="cpu")
     torch.manual_seed(0)
-    if kind == "blip2":
-        config = Blip2Config(qformer_config=QFORMER, **shapes)
-        model: Any = Blip2ForConditionalGeneration(config)
-    else:
-        qformer = QFORMER | {"vocab_size": 30_523}
-        model = InstructBlipForConditionalGeneration(
-            InstructBlipConfig(qformer_config=qformer, **shapes)
-        )
-    torch.nn.init.normal_(model.query_tokens, std=0.02)
-    torch.nn.init.normal_(model.language_model.lm_head.weight, std=0.02)  # FLAN-T5 has its own
-    model.bfloat16().save_pretrained(folder)
+    for value in model.parameters():
+        if value.ndim == 1:
+            torch.nn.init.constant_(value, 1.0)
+        else:
+            torch.nn.init.normal_(value, std=0.02)
+    model.save_pretrained(folder)
     build_tokenizer().save_pretrained(folder)
     BlipImageProcessorPil(size={"height": 224, "width": 224}).save_pretrained(folder)
 
@@ -126,7 +130,8 @@ def cut(profile: str, base: Path, *, narrow: bool) -> dict[str, Any]:
     if not (narrow or HAS_BF16):
         for stage in ("pretrain", "finetune"):
             params[stage]["precision"] = "fp32"
-    params["launch"] |= {"processes": 1 if profile.endswith("-xxl") else 2, "threads": 2}
+    processes = 1 if narrow or profile.endswith("-xxl") else 2
+    params["launch"] |= {"processes": processes, "threads": processes}
     return params
 
 
