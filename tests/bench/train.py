@@ -89,9 +89,8 @@ def main() -> int:
         if options.sweep:
             bench.sweep()
         bench.pair()
-        if options.kernels:
-            say(list_kernels(bench.ours))
-    say(write_table(bench.result["sides"]))
+        kernels = list_kernels(bench.ours) if options.kernels else ""
+    say(kernels + write_table(bench.result["sides"]))
     if "ratio" in bench.result:
         found = bench.result["ratio"]
         low, high = found["range"]
@@ -289,7 +288,7 @@ class Bench:
             try:
                 block = self._run(f"sweep, {variant.title}", self.ours, 3, seed=7)
                 rates[variant] = block.samples / block.seconds
-            except RuntimeError as error:  # no memory, or a compiler that does not work here
+            except Exception as error:  # no memory, or a compiler that does not work here
                 self.note(f"sweep, {variant.title}: {str(error).strip().splitlines()[0]}")
                 self._start_afresh()
         self.result["sweep"] = {variant.title: rate for variant, rate in rates.items()}
@@ -302,6 +301,7 @@ class Bench:
 
     def _start_afresh(self) -> None:
         """Another model and engine: what was fused, compiled or cut off stays with the old ones."""
+        self.ours.engine.destroy()
         del self.ours, self.model
         gc.collect()
         if self.device.type == "cuda":

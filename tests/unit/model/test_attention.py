@@ -12,7 +12,7 @@ from transformers.models.t5.modeling_t5 import T5Attention, T5LayerNorm
 from mmicl.model.attention import ALIGNMENT, SharedBiasAttention
 from mmicl.model.fused import compile_feed_forward, fuse_activations, fuse_for_gpu
 
-TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
+TOLERANCE: Any = {"atol": 1e-5, "rtol": 1e-5}
 LENGTHS = (11, 4, 7)
 TARGETS = 5
 
@@ -20,12 +20,12 @@ TARGETS = 5
 def make_t5(seed: int = 0) -> Any:
     """A small T5 whose attention really depends on the relative positions."""
     torch.manual_seed(seed)
-    config = T5Config(
-        vocab_size=50, d_model=16, d_kv=4, d_ff=24, num_layers=3, num_heads=4, dropout_rate=0.0,
-        feed_forward_proj="gated-gelu", tie_word_embeddings=False, attn_implementation="eager",
-        decoder_start_token_id=0,
-    )  # fmt: skip
-    model = T5ForConditionalGeneration(config)
+    shapes: Any = {
+        "vocab_size": 50, "d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 3, "num_heads": 4,
+        "dropout_rate": 0.0, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False,
+        "attn_implementation": "eager", "decoder_start_token_id": 0,
+    }  # fmt: skip
+    model = T5ForConditionalGeneration(T5Config(**shapes))
     for name, value in model.named_parameters():
         torch.nn.init.normal_(value, std=1.0 if "relative" in name else 0.2)
     return model
@@ -163,3 +163,25 @@ def test_compiled_layers_compute_the_same_and_one_graph_serves_all() -> None:
             torch.testing.assert_close(found[name], value, **TOLERANCE)
     assert counters["stats"]["unique_graphs"] == 1
     assert not counters["graph_break"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_in_bf16_states_and_gradients_are_those_of_float32_to_rounding() -> None:
+    plain = make_t5().cuda()
+    inputs = {name: value.cuda() for name, value in make_inputs(LENGTHS).items()}
+    expected = pass_both_ways(plain, inputs)
+    errors = []
+    for fused in (False, True):
+        model = copy.deepcopy(plain).bfloat16()
+        if fused:
+            fuse_for_gpu(model)
+        rounded = inputs | {"inputs_embeds": inputs["inputs_embeds"].bfloat16()}
+        found = pass_both_ways(model, rounded)
+        errors.append(
+            max(
+                float((found[name].float() - value).norm() / value.norm())
+                for name, value in expected.items()
+            )
+        )
+    assert errors[1] < 1.5 * errors[0]
