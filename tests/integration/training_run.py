@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def only_rank() -> Iterator[None]:
 
 
 def prepare(
-    paths: Paths, run: Path, stage: str = "pretrain", **sections: dict[str, object]
+    paths: Paths, run: Path, stage: str = "pretrain", **sections: dict[str, Any]
 ) -> Trainer:
     """A trainer with its engine; changes to sections of the params stay in the workspace."""
     run.mkdir(parents=True, exist_ok=True)
