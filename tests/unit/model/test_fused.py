@@ -1,9 +1,12 @@
 """Operators in one piece: the same function, the same names."""
 
+import pytest
 import torch
 from transformers import Blip2ForConditionalGeneration
 from transformers.activations import NewGELUActivation
+from transformers.models.t5.modeling_t5 import T5Attention, T5LayerNorm
 
+from mmicl.model.attention import SharedBiasAttention
 from mmicl.model.loading import load_model
 from mmicl.model.tiny import BACKBONES
 
@@ -22,3 +25,14 @@ def test_a_loaded_model_computes_what_transformers_does() -> None:
             for one in (model, plain)
         ]
     torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_attention_and_norms_are_fused_on_a_gpu_alone(
+    monkeypatch: pytest.MonkeyPatch, gpu: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    model, _ = load_model("builtin:tiny")
+    kinds = {type(part) for part in model.modules()}
+    assert (T5Attention in kinds) is (T5LayerNorm in kinds) is not gpu
+    assert (SharedBiasAttention in kinds) is gpu
