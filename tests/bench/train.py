@@ -116,6 +116,7 @@ def parse_options() -> argparse.Namespace:
         "--rows", type=int, help="of ours in a micro-batch, at the most: the profile's"
     )
     parser.add_argument("--global-batch", type=int)
+    parser.add_argument("--recompute", action="store_true", help="activations, on both sides")
     parser.add_argument("--sweep", action="store_true", help="choose the fastest variant first")
     parser.add_argument("--kernels", action="store_true", help="list where the time goes")
     parser.add_argument("--budget-s", type=float, default=480, help="begin no block after this")
@@ -143,7 +144,9 @@ class Bench:
         for key in ("global_batch", "precision"):
             if value := getattr(options, key):
                 self.training = self.training.model_copy(update={key: value})
-        launch = config.launch.model_copy(update={"processes": 1, "checkpoint_every": 10**9})
+        alone = {"processes": 1, "checkpoint_every": 10**9, "peak_tflops": None}
+        alone["activation_checkpointing"] = options.recompute
+        launch = config.launch.model_copy(update=alone)
         rows = self.training.global_batch if options.micro_tokens else launch.micro_batch
         self.launch: Launch = launch.model_copy(update={"micro_batch": options.rows or rows})
         self.recipe = (
