@@ -69,9 +69,10 @@ def start_ranks() -> None:
     from deepspeed.utils import logger
 
     logger.setLevel(logging.WARNING)
-    # Shared-memory reductions of the CPU backend: compiling them takes a minute, and the results
-    # are the same without.
-    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    if not torch.cuda.is_available():
+        # Shared-memory reductions of the CPU backend: compiling them takes a minute, and the
+        # results are the same without. With a GPU, to ask would look for compilers.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.init_distributed()
 
 
@@ -100,8 +101,8 @@ def build_engine(
     optimizer = torch.optim.AdamW(
         [group for group in groups if group["params"]],
         lr=training.learning_rate,
-        # On a processor several times faster than operator by operator, and nothing to compile.
-        fused=True if launch.offload != "none" else None,
+        # One pass over the weights; of offloaded ones too, with nothing to compile.
+        fused=True if launch.offload != "none" or torch.cuda.is_available() else None,
     )
     if launch.activation_checkpointing:
         _recompute_activations(model)
