@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import fcntl
 import json
+import multiprocessing
 import os
 import select
 import signal
@@ -17,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -44,6 +46,13 @@ def die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         return
     threading.Thread(target=_watch, args=(parents,), name="parent-watch", daemon=True).start()
+
+
+def fork_workers(processes: int) -> ProcessPoolExecutor:
+    """Forked processes that share what is loaded, and end with this one, by whatever death."""
+    return ProcessPoolExecutor(
+        processes, multiprocessing.get_context("fork"), initializer=die_with_parent
+    )
 
 
 def run_supervised(

@@ -10,7 +10,6 @@ from filelock import FileLock
 
 from mmicl.errors import DataError, UserError
 from mmicl.fetch.archives import unpack
-from mmicl.fetch.buckets import BucketPrefix
 from mmicl.fetch.downloads import Fetched, Store, adopt, check_pin, download, link_file
 from mmicl.fetch.folders import copy_files, list_files
 from mmicl.fetch.hub import fetch_snapshot
@@ -23,8 +22,8 @@ from mmicl.fetch.manifest import (
     read_manifest,
     write_manifest,
 )
+from mmicl.fetch.partial import Remote
 from mmicl.fetch.uri import Source, locate_folder, parse_source
-from mmicl.fetch.web import WebFile
 from mmicl.files import hash_file, hash_json, replace_folder
 
 Generate = Callable[[str, dict[str, int], Path], None]
@@ -116,13 +115,23 @@ def _fetch_remote(source: Source, state: Path) -> dict[str, Found]:
         elif source.kind == "hub":
             entries = _adopt_snapshot(source, store, state)
         else:
-            remote = WebFile(source) if source.kind == "web" else BucketPrefix(source)
-            entries = download(remote, store, uri=source.uri, sha256=source.sha256)
+            entries = download(_open_remote(source), store, uri=source.uri, sha256=source.sha256)
     check_pin(entries, source)
     if MANIFEST in (entry.name for entry in entries):
         message = f"the name {MANIFEST} is taken by a file of the dataset"
         raise UserError(message, where=source.uri, remedy="leave it out by ?include=")
     return {entry.name: Found(store.path(entry.name), source, entry) for entry in entries}
+
+
+def _open_remote(source: Source) -> Remote:
+    """A web file or bucket; imported late, for their clients take longer than many a folder."""
+    if source.kind == "web":
+        from mmicl.fetch.web import WebFile
+
+        return WebFile(source)
+    from mmicl.fetch.buckets import BucketPrefix
+
+    return BucketPrefix(source)
 
 
 def _adopt_snapshot(source: Source, store: Store, state: Path) -> list[Fetched]:

@@ -20,11 +20,12 @@ from mmicl.world.writers import (
     vqav2,
     winoground,
 )
+from mmicl.world.writers.common import Studio
 
 NEEDED, OPTIONAL = ("n", "seed"), ("test",)
 
 
-Writer = Callable[[Plan, Path], None]
+Writer = Callable[[Plan, Path, Studio], None]
 WRITERS: Mapping[str, Writer] = {
     "coco": coco.write,
     "vqav2": vqav2.write,
@@ -41,7 +42,9 @@ WRITERS: Mapping[str, Writer] = {
 }
 
 
-def generate(name: str, options: Mapping[str, int], folder: Path) -> None:
+def generate(
+    name: str, options: Mapping[str, int], folder: Path, processes: int | None = None
+) -> None:
     """Write a world dataset's official files into a new or empty folder, whole or not at all.
 
     Equal (name, options) give equal bytes.
@@ -51,6 +54,7 @@ def generate(name: str, options: Mapping[str, int], folder: Path) -> None:
         options: `n`, the number of training items (of all items, where a benchmark is test only),
             `seed`, and, where wanted, `test`, the number of test items.
         folder: Where the files go.
+        processes: That draw (`Studio`); None means one for each core that this one may use.
 
     Raises:
         UserError: No such world, a missing, unknown or bad option, or the folder holds files.
@@ -70,5 +74,5 @@ def generate(name: str, options: Mapping[str, int], folder: Path) -> None:
         )
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError("folder is not empty", where=folder, remedy="name a new or empty one")
-    with replace_folder(folder) as temporary:
-        WRITERS[name](Plan(name, **options), temporary)
+    with replace_folder(folder) as temporary, Studio(processes) as studio:
+        WRITERS[name](Plan(name, **options), temporary, studio)

@@ -13,9 +13,9 @@ from mmicl.records import Split
 from mmicl.world.attributes import SHAPES, SPLITS
 from mmicl.world.language import write_captions
 from mmicl.world.plan import Plan
-from mmicl.world.rendering import SIZE, Placement, lay_out, render_scene
+from mmicl.world.rendering import SIZE, Placement, lay_out
 from mmicl.world.scenes import sample_scene
-from mmicl.world.writers.common import INFO, LICENSE, save_jpeg, save_json
+from mmicl.world.writers.common import INFO, LICENSE, Studio, save_json
 
 CATEGORIES = [
     {"supercategory": "shape", "id": number, "name": shape}
@@ -23,15 +23,15 @@ CATEGORIES = [
 ]
 
 
-def write(plan: Plan, folder: Path) -> None:
+def write(plan: Plan, folder: Path, studio: Studio) -> None:
     """Write annotations/ and {train,val,test}2017/."""
     first = 1
     for split in SPLITS:
-        write_split(plan, folder, split, first)
+        write_split(plan, folder, studio, split, first)
         first += plan.count(split)
 
 
-def write_split(plan: Plan, folder: Path, split: Split, first: int) -> None:
+def write_split(plan: Plan, folder: Path, studio: Studio, split: Split, first: int) -> None:
     """Write one split, whose image ids begin at `first`."""
     images, captions, instances = [], [], []
     for index in range(plan.count(split)):
@@ -40,7 +40,7 @@ def write_split(plan: Plan, folder: Path, split: Split, first: int) -> None:
         number = first + index
         image = make_image(number, f"{number:012d}.jpg")
         images.append(image)
-        save_jpeg(render_scene(scene), folder / f"{split}2017" / image["file_name"])
+        studio.draw_jpeg(scene, folder / f"{split}2017" / image["file_name"])
         captions += [
             {"image_id": number, "id": number * 10 + place, "caption": caption}
             for place, caption in enumerate(write_captions(scene, rng))

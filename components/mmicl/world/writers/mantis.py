@@ -19,10 +19,9 @@ from typing import Any
 
 from mmicl.records import Split
 from mmicl.world.plan import Plan
-from mmicl.world.rendering import render_scene
 from mmicl.world.scenes import Scene
 from mmicl.world.several import ProxySet, WhichSet, ask_which, sample_proxy_set
-from mmicl.world.writers.common import save_jpeg, save_json
+from mmicl.world.writers.common import Studio, save_json
 
 WHICH_EVERY = 2
 """In training, of so many sets one is asked which picture it is; in test every one."""
@@ -34,7 +33,7 @@ Asked = tuple[str, str, list[str], str]
 """Category, question, pictures shown and answer."""
 
 
-def write(plan: Plan, folder: Path) -> None:
+def write(plan: Plan, folder: Path, studio: Studio) -> None:
     """Write train.json, val.json, test.json and images/."""
     for split in ("train", "val"):
         talks: list[dict[str, Any]] = []
@@ -42,7 +41,7 @@ def write(plan: Plan, folder: Path) -> None:
             if len(talks) >= plan.count(split):
                 break
             drawn, which = draw_set(plan, split, number)
-            images = save_pictures(drawn.scenes, folder, f"images/{split}/{number}")
+            images = save_pictures(studio, drawn.scenes, folder, f"images/{split}/{number}")
             asked = ask_together(drawn, images)
             if which is not None and number % WHICH_EVERY == 0:
                 asked.append(name_which(which, images))
@@ -51,7 +50,7 @@ def write(plan: Plan, folder: Path) -> None:
     questions = []
     for number in range(plan.count("test")):
         drawn, which = draw_set(plan, "test", number)
-        images = save_pictures(drawn.scenes, folder, f"images/test/{number}")
+        images = save_pictures(studio, drawn.scenes, folder, f"images/test/{number}")
         asked = ask_together(drawn, images) + ask_alone(drawn, images)
         if which is not None:
             asked.append(name_which(which, images))
@@ -85,11 +84,11 @@ def name_which(which: WhichSet, images: list[str]) -> Asked:
     return "which", which.text, images, f"<image:{which.place}>"
 
 
-def save_pictures(scenes: tuple[Scene, ...], folder: Path, stem: str) -> list[str]:
+def save_pictures(studio: Studio, scenes: tuple[Scene, ...], folder: Path, stem: str) -> list[str]:
     """Save a set's pictures; their paths beside the JSON files."""
     names = [f"{stem}_{place}.jpg" for place in range(len(scenes))]
     for name, scene in zip(names, scenes, strict=True):
-        save_jpeg(render_scene(scene), folder / name)
+        studio.draw_jpeg(scene, folder / name)
     return names
 
 

@@ -9,20 +9,20 @@ import random
 from pathlib import Path
 
 from mmicl.world.plan import Plan
-from mmicl.world.rendering import render_scene
 from mmicl.world.statements import SUBTASKS, sample_yes_no_pair
-from mmicl.world.writers.common import save_jpeg
+from mmicl.world.writers.common import Studio
 
 FIRST_IMAGE = 300_001
 """Image ids are COCO's own: no other world dataset may use the same for other pictures."""
 
 
-def write(plan: Plan, folder: Path) -> None:
+def write(plan: Plan, folder: Path, studio: Studio) -> None:
     """Write one folder a sub-task."""
     for index in range(plan.n):
         subtask = SUBTASKS[index % len(SUBTASKS)]
         pair = sample_yes_no_pair(random.Random(plan.stream("test", index)), "test", subtask)
         picture = folder / subtask / f"{FIRST_IMAGE + index:012d}.jpg"
-        save_jpeg(render_scene(pair.scene), picture)
+        studio.draw_jpeg(pair.scene, picture)
         lines = f"{pair.yes}\tYes\n{pair.no}\tNo\n"
+        picture.parent.mkdir(exist_ok=True)
         picture.with_suffix(".txt").write_text(lines, encoding="utf-8")

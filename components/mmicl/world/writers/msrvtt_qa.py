@@ -16,7 +16,8 @@ from mmicl.world.attributes import SPLITS
 from mmicl.world.episodes import sample_sequence
 from mmicl.world.plan import Plan
 from mmicl.world.rendering import render_scene
-from mmicl.world.writers.common import save_json
+from mmicl.world.scenes import Scene
+from mmicl.world.writers.common import Studio, save_json
 
 STATES = 4
 CODEC = "libx264"
@@ -26,7 +27,7 @@ by itself, so that a state that lasts decodes to equal frames, which the store k
 ANIMATION = 8
 
 
-def write(plan: Plan, folder: Path) -> None:
+def write(plan: Plan, folder: Path, studio: Studio) -> None:
     """Write questions and videos; ids run through all splits, as in the original."""
     (folder / "videos").mkdir()
     first = 0
@@ -36,16 +37,19 @@ def write(plan: Plan, folder: Path) -> None:
         for index in range(count):
             sequence = sample_sequence(random.Random(plan.stream(split, index)), split, STATES)
             number = first + index
-            # A state that lasts is drawn once.
-            drawn = {state: render_scene(state) for state in dict.fromkeys(sequence.frames)}
-            states = [drawn[state] for state in sequence.frames]
-            save_video(states, folder / "videos" / f"video{number}.mp4")
+            studio.do(draw_video, sequence.frames, folder / "videos" / f"video{number}.mp4")
             questions.append(
                 {"answer": sequence.answer, "category_id": ANIMATION, "id": number,
                  "question": sequence.question, "video_id": number}
             )  # fmt: skip
         save_json(questions, folder / f"{split}_qa.json")
         first += count
+
+
+def draw_video(frames: Sequence[Scene], path: Path) -> None:
+    """Draw the states of a video, one that lasts once, and save them."""
+    drawn = {state: render_scene(state) for state in dict.fromkeys(frames)}
+    save_video([drawn[state] for state in frames], path)
 
 
 def save_video(pictures: Sequence[Image.Image], path: Path) -> None:

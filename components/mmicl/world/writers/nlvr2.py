@@ -13,15 +13,14 @@ from mmicl.records import Split
 from mmicl.world.attributes import SPLITS
 from mmicl.world.pairs import PAIRS_PER_SET, PairSet, sample_pair_set
 from mmicl.world.plan import Plan
-from mmicl.world.rendering import render_scene
-from mmicl.world.writers.common import save_lines, save_png
+from mmicl.world.writers.common import Studio, save_lines
 
 FILES: dict[Split, str] = {"train": "train", "val": "dev", "test": "test1"}
 SENTENCES_PER_SET = 2
 DIRECTORIES = 10
 
 
-def write(plan: Plan, folder: Path) -> None:
+def write(plan: Plan, folder: Path, studio: Studio) -> None:
     """Write the three JSON Lines files and the pictures."""
     for split in SPLITS:
         name = FILES[split]
@@ -31,7 +30,7 @@ def write(plan: Plan, folder: Path) -> None:
             rng = random.Random(plan.stream(split, number))
             pair_set = sample_pair_set(rng, split, SENTENCES_PER_SET)
             records += make_records(pair_set, name, number)
-            save_pictures(pair_set, folder, name, number)
+            save_pictures(studio, pair_set, folder, name, number)
         save_lines(records, folder / f"{name}.json")
 
 
@@ -60,7 +59,7 @@ def make_records(pair_set: PairSet, name: str, number: int) -> list[dict[str, An
     return records
 
 
-def save_pictures(pair_set: PairSet, folder: Path, name: str, number: int) -> None:
+def save_pictures(studio: Studio, pair_set: PairSet, folder: Path, name: str, number: int) -> None:
     """Save the pictures of a set where the original has them."""
     place = (
         folder / "images" / "train" / str(number % DIRECTORIES)
@@ -69,4 +68,4 @@ def save_pictures(pair_set: PairSet, folder: Path, name: str, number: int) -> No
     )
     for pair, scenes in enumerate(pair_set.pairs):
         for side, scene in enumerate(scenes):
-            save_png(render_scene(scene), place / f"{name}-{number}-{pair}-img{side}.png")
+            studio.draw_png(scene, place / f"{name}-{number}-{pair}-img{side}.png")

@@ -11,14 +11,13 @@ from typing import Any
 
 from mmicl.world.attributes import SPLITS, add_article
 from mmicl.world.plan import Plan
-from mmicl.world.rendering import render_scene
 from mmicl.world.several import LabelEpisode, sample_label_episode
-from mmicl.world.writers.common import save_jpeg, save_json
+from mmicl.world.writers.common import Studio, save_json
 
 SHOTS = (1, 2)
 
 
-def write(plan: Plan, folder: Path) -> None:
+def write(plan: Plan, folder: Path, studio: Studio) -> None:
     """Write the questions and the pictures of every split."""
     for split in SPLITS:
         records: dict[int, list[dict[str, Any]]] = {shots: [] for shots in SHOTS}
@@ -28,7 +27,7 @@ def write(plan: Plan, folder: Path) -> None:
             episode = sample_label_episode(rng, split, shots)
             stem = f"open_ended_mi_shots_{shots}_ways_2"
             record = make_record(episode, stem, number // len(SHOTS))
-            save_pictures(episode, record, folder / split)
+            save_pictures(studio, episode, record, folder / split)
             records[shots].append(record)
         for shots, own in records.items():
             name = f"open_ended_mi_shots_{shots}_ways_2_all_questions.json"
@@ -48,8 +47,10 @@ def make_record(episode: LabelEpisode, stem: str, number: int) -> dict[str, Any]
     }
 
 
-def save_pictures(episode: LabelEpisode, record: dict[str, Any], folder: Path) -> None:
+def save_pictures(
+    studio: Studio, episode: LabelEpisode, record: dict[str, Any], folder: Path
+) -> None:
     """Save the pictures under the names that the record gives them."""
     for place, (scene, _) in enumerate(episode.support, start=1):
-        save_jpeg(render_scene(scene), folder / record[f"image_{place}"])
-    save_jpeg(render_scene(episode.query), folder / record["question_image"])
+        studio.draw_jpeg(scene, folder / record[f"image_{place}"])
+    studio.draw_jpeg(episode.query, folder / record["question_image"])

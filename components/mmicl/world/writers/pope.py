@@ -12,9 +12,8 @@ from pathlib import Path
 
 from mmicl.world.attributes import SHAPES, Combination, list_combinations
 from mmicl.world.plan import Plan
-from mmicl.world.rendering import render_scene
 from mmicl.world.scenes import Scene, sample_scene
-from mmicl.world.writers.common import save_jpeg, save_lines
+from mmicl.world.writers.common import Studio, save_lines
 
 SETTINGS = ("random", "popular", "adversarial")
 FIRST_IMAGE = 200_001
@@ -22,14 +21,14 @@ FIRST_IMAGE = 200_001
 PER_ANSWER = 3
 
 
-def write(plan: Plan, folder: Path) -> None:
+def write(plan: Plan, folder: Path, studio: Studio) -> None:
     """Write the three settings and val2014/."""
     scenes: list[Scene] = []
     for index in range(plan.n):
         rng = random.Random(plan.stream("test", index))
         scene = draw_scene(rng)
         scenes.append(scene)
-        save_jpeg(render_scene(scene), folder / "val2014" / name_image(index))
+        studio.draw_jpeg(scene, folder / "val2014" / name_image(index))
     frequency = Counter(shape for scene in scenes for shape in list_shapes(scene))
     together: Counter[tuple[str, str]] = Counter()
     for scene in scenes:

@@ -16,6 +16,7 @@ from mmicl.world.attributes import SPLITS
 from mmicl.world.matrices import CONFIGURATIONS, Matrix, sample_matrix
 from mmicl.world.panels import render_panel
 from mmicl.world.plan import Plan
+from mmicl.world.writers.common import Studio
 
 RULE_NAMES = {
     "constant": "Constant",
@@ -26,7 +27,7 @@ RULE_NAMES = {
 ATTRIBUTE_NAMES = {"number": "Number", "shape": "Type", "size": "Size", "color": "Color"}
 
 
-def write(plan: Plan, folder: Path) -> None:
+def write(plan: Plan, folder: Path, studio: Studio) -> None:
     """Write one folder per configuration, whose puzzles are numbered through all splits."""
     configurations = list(CONFIGURATIONS)
     counts = dict.fromkeys(configurations, 0)
@@ -37,8 +38,8 @@ def write(plan: Plan, folder: Path) -> None:
             stem = f"RAVEN_{counts[configuration]}_{split}"
             counts[configuration] += 1
             (folder / configuration).mkdir(exist_ok=True)
-            save_puzzle(matrix, folder / configuration / f"{stem}.npz")
-            save_rules(matrix, folder / configuration / f"{stem}.xml")
+            studio.do(save_puzzle, matrix, folder / configuration / f"{stem}.npz")
+            studio.do(save_rules, matrix, folder / configuration / f"{stem}.xml")
 
 
 def save_puzzle(matrix: Matrix, path: Path) -> None:

@@ -12,13 +12,12 @@ from typing import Any
 from mmicl.world.attributes import SPLITS
 from mmicl.world.hints import HintedQuestion, sample_hinted_question
 from mmicl.world.plan import Plan
-from mmicl.world.rendering import render_scene
-from mmicl.world.writers.common import save_json, save_png
+from mmicl.world.writers.common import Studio, save_json
 
 IMAGE = "image.png"
 
 
-def write(plan: Plan, folder: Path) -> None:
+def write(plan: Plan, folder: Path, studio: Studio) -> None:
     """Write problems.json, pid_splits.json and images/; problems are numbered from 1."""
     problems: dict[str, dict[str, Any]] = {}
     pids: dict[str, list[str]] = {split: [] for split in SPLITS}
@@ -28,7 +27,7 @@ def write(plan: Plan, folder: Path) -> None:
             pid = str(len(problems) + 1)
             problems[pid] = make_problem(asked, split)
             pids[split].append(pid)
-            save_png(render_scene(asked.scene), folder / "images" / split / pid / IMAGE)
+            studio.draw_png(asked.scene, folder / "images" / split / pid / IMAGE)
     save_json(problems, folder / "problems.json")
     save_json({**pids, "trainval": [*pids["train"], *pids["val"]]}, folder / "pid_splits.json")
 

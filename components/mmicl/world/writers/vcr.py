@@ -13,31 +13,33 @@ from mmicl.records import Split
 from mmicl.world.attributes import SPLITS
 from mmicl.world.episodes import ObjectQuestion, Token, ask_about_objects
 from mmicl.world.plan import Plan
-from mmicl.world.rendering import SIZE, Placement, lay_out, render_scene
+from mmicl.world.rendering import SIZE, Placement, lay_out
 from mmicl.world.scenes import sample_scene
-from mmicl.world.writers.common import save_jpeg, save_json, save_lines
+from mmicl.world.writers.common import Studio, save_json, save_lines
 
 QUESTIONS_PER_IMAGE = 2
 FOLDS = 5
 
 
-def write(plan: Plan, folder: Path) -> None:
+def write(plan: Plan, folder: Path, studio: Studio) -> None:
     """Write {train,val,test}.jsonl and vcr1images/."""
     for split in SPLITS:
         records: list[dict[str, Any]] = []
         for image in range(-(-plan.count(split) // QUESTIONS_PER_IMAGE)):
-            records += write_image(plan, folder, split, image)
+            records += write_image(plan, folder, studio, split, image)
         save_lines(records[: plan.count(split)], folder / f"{split}.jsonl")
 
 
-def write_image(plan: Plan, folder: Path, split: Split, image: int) -> list[dict[str, Any]]:
+def write_image(
+    plan: Plan, folder: Path, studio: Studio, split: Split, image: int
+) -> list[dict[str, Any]]:
     """Write one image with its metadata, and make its records."""
     rng = random.Random(plan.stream(split, image))
     scene = sample_scene(rng, split, least=3)
     placements = lay_out(scene)
     movie = f"world_{split}"
     stem = f"{movie}/{movie}_{image:05d}@0"
-    save_jpeg(render_scene(scene), folder / "vcr1images" / f"{stem}.jpg")
+    studio.draw_jpeg(scene, folder / "vcr1images" / f"{stem}.jpg")
     save_json(make_metadata(placements), folder / "vcr1images" / f"{stem}.json")
     records: list[dict[str, Any]] = []
     seen: list[ObjectQuestion] = []

@@ -15,9 +15,8 @@ from mmicl.records import Split
 from mmicl.world.attributes import SPLITS
 from mmicl.world.plan import Plan
 from mmicl.world.questions import Question, ask_several
-from mmicl.world.rendering import render_scene
 from mmicl.world.scenes import sample_scene
-from mmicl.world.writers.common import INFO, LICENSE, save_jpeg, save_json
+from mmicl.world.writers.common import INFO, LICENSE, Studio, save_json
 
 FIRST_IMAGE = 100_001
 """Image ids are COCO's own: no other world dataset may use the same for other pictures."""
@@ -25,15 +24,15 @@ QUESTIONS_PER_IMAGE = 3
 ANSWERS = 10
 
 
-def write(plan: Plan, folder: Path) -> None:
+def write(plan: Plan, folder: Path, studio: Studio) -> None:
     """Write questions, annotations and {train,val,test}2014/."""
     first = FIRST_IMAGE
     for split in SPLITS:
-        write_split(plan, folder, split, first)
+        write_split(plan, folder, studio, split, first)
         first += plan.count(split)
 
 
-def write_split(plan: Plan, folder: Path, split: Split, first: int) -> None:
+def write_split(plan: Plan, folder: Path, studio: Studio, split: Split, first: int) -> None:
     """Write one split, whose image ids begin at `first`."""
     questions, annotations = [], []
     subset = f"{split}2014"
@@ -41,7 +40,7 @@ def write_split(plan: Plan, folder: Path, split: Split, first: int) -> None:
         rng = random.Random(plan.stream(split, index))
         scene = sample_scene(rng, split)
         image = first + index
-        save_jpeg(render_scene(scene), folder / subset / f"COCO_{subset}_{image:012d}.jpg")
+        studio.draw_jpeg(scene, folder / subset / f"COCO_{subset}_{image:012d}.jpg")
         for place, question in enumerate(ask_several(scene, rng, split, QUESTIONS_PER_IMAGE)):
             number = image * 1000 + place
             questions.append({"image_id": image, "question": question.text, "question_id": number})

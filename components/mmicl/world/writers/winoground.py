@@ -9,18 +9,17 @@ from pathlib import Path
 
 from mmicl.world.pairs import sample_swap
 from mmicl.world.plan import Plan
-from mmicl.world.rendering import render_scene
-from mmicl.world.writers.common import save_lines, save_png
+from mmicl.world.writers.common import Studio, save_lines
 
 
-def write(plan: Plan, folder: Path) -> None:
+def write(plan: Plan, folder: Path, studio: Studio) -> None:
     """Write data/examples.jsonl and data/images/."""
     records = []
     for index in range(plan.n):
         swap = sample_swap(random.Random(plan.stream("test", index)), "test")
         names = [f"ex_{index}_img_{side}" for side in range(2)]
         for name, scene in zip(names, swap.scenes, strict=True):
-            save_png(render_scene(scene), folder / "data" / "images" / f"{name}.png")
+            studio.draw_png(scene, folder / "data" / "images" / f"{name}.png")
         records.append(
             {
                 "id": index,
