@@ -53,13 +53,13 @@ def fingerprints(paths: Paths, stages: Iterable[str]) -> dict[str, str | MmiclEr
     try:
         # DVC looks for dvc.yaml from the current folder on.
         with contextlib.chdir(paths.root), Repo() as repo:
-            return {stage: _read_stage(repo, stage) for stage in stages}
+            return {stage: read_fingerprint(repo, stage) for stage in stages}
     except DvcException as error:
         return dict.fromkeys(stages, UserError(str(error), where=paths.root))
 
 
-def _read_stage(repo: "Repo", stage: str) -> str | MmiclError:
-    """The fingerprint of one stage, or why it has none."""
+def read_fingerprint(repo: "Repo", stage: str) -> str | MmiclError:
+    """The fingerprint of one stage of an open repository, or why it has none."""
     from dvc.dependency import ParamsDependency
     from dvc.dependency.base import DependencyDoesNotExistError
     from dvc.dependency.param import MissingParamsError

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STATE_VARIABLE = "MMICL_STATE"
+FINGERPRINT_VARIABLE = "MMICL_FINGERPRINT"
+"""A stage's name and the fingerprint of its run, from the process that lets DVC run it."""
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,8 @@ from mmicl.errors import (
     UserError,
 )
 from mmicl.files import read_json, write_json, write_text
-from mmicl.lineage import code_state, read_lock
-from mmicl.paths import STATE_VARIABLE, Paths
+from mmicl.lineage import code_state, read_fingerprint, read_lock
+from mmicl.paths import FINGERPRINT_VARIABLE, STATE_VARIABLE, Paths
 from mmicl.supervision import die_with_parent, end_tree, run_supervised
 
 if TYPE_CHECKING:
@@ -327,6 +327,9 @@ def _reproduce(repo: "Repo", paths: Paths, name: str) -> StageResult:
     sys.argv = ["mmicl", "stage", name]  # what DVC tells others about the holder of its locks
     paths.outcome(name).unlink(missing_ok=True)
     clock = time.monotonic()
+    found = read_fingerprint(repo, name)
+    if isinstance(found, str):  # otherwise the stage, or DVC, says what is missing
+        os.environ[FINGERPRINT_VARIABLE] = f"{name} {found}"
     try:
         done = cast("Any", repo).reproduce(targets=[name], single_item=True)
     except DvcException as error:

@@ -7,6 +7,7 @@ and digest. A file without its record does not exist. What a shard holds never c
 
 import hashlib
 import json
+import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +19,7 @@ from safetensors.torch import save_file
 from mmicl.errors import DataError
 from mmicl.files import hash_file, hash_json, read_json, replace_file, write_json
 from mmicl.model.prefetch import prefetch
+from mmicl.supervision import die_with_parent
 
 if TYPE_CHECKING:
     from transformers import Blip2ForConditionalGeneration
@@ -147,6 +149,7 @@ class FeatureStore:
         processor: "MmiclProcessor",
         *,
         workers: int = 1,
+        processes: int = 1,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> int:
         """Compute what is missing, and return how many images that was.
@@ -159,6 +162,7 @@ class FeatureStore:
             model: Must be the one that `key` describes.
             processor: The model's.
             workers: Threads that decode pictures.
+            processes: That compute, a shard each; more than one on a processor alone.
             on_progress: Called with images done and images to do.
 
         Raises:
@@ -174,9 +178,13 @@ class FeatureStore:
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / _MANIFEST, self._manifest())
+        shards = [
+            missing[start : start + SHARD_IMAGES] for start in range(0, len(missing), SHARD_IMAGES)
+        ]
         done = 0
-        for start in range(0, len(missing), SHARD_IMAGES):
-            names = missing[start : start + SHARD_IMAGES]
+
+        def compute(names: Sequence[str]) -> None:
+            nonlocal done
             parts = []
             for part in compute_features(names, images, model, processor, workers=workers):
                 parts.append(part.to(DTYPES[self.precision]))
@@ -184,7 +192,32 @@ class FeatureStore:
                 if on_progress:
                     on_progress(done, len(missing))
             self._write_shard(names, torch.cat(parts))
+
+        if processes > 1 and len(shards) > 1:
+            self._compute_in_processes(shards, compute, processes)
+        for names in shards:
+            if names[0] not in self._places:  # with processes: what one of them has not managed
+                compute(names)
         return len(missing)
+
+    def _compute_in_processes(
+        self, shards: list[list[str]], compute: Callable[[list[str]], None], processes: int
+    ) -> None:
+        """Let forked processes compute shards; what fails there is left for the caller to do."""
+
+        def work(number: int) -> None:
+            die_with_parent()
+            for names in shards[number::processes]:
+                compute(names)
+
+        context = multiprocessing.get_context("fork")
+        forked = [context.Process(target=work, args=(number,)) for number in range(processes)]
+        for process in forked:
+            process.start()
+        for process in forked:
+            process.join()
+        for record in sorted(self.folder.glob("features-*.json")):
+            self._read_record(record)
 
     def _manifest(self) -> dict[str, str]:
         return {"key": self.key, "precision": self.precision}

@@ -37,13 +37,15 @@ def run(context: StageContext) -> None:
     for name in discard_damaged(folder):
         _say(f"{name} is damaged, and is computed again")
     store = FeatureStore(folder, key, precision)
-    move_encoder(model, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    gpu = torch.cuda.is_available()
+    move_encoder(model, torch.device("cuda" if gpu else "cpu"))
     computed = store.ensure(
         references,
         ImageStore([paths.images(name) for name in config.datasets]),
         model,
         processor,
         workers=config.launch.workers,
+        processes=1 if gpu else config.launch.processes,
         on_progress=_show,
     )
     queries, hidden = store.shape or (0, 0)

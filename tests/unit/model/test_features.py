@@ -68,6 +68,37 @@ def test_an_interrupted_run_goes_on(
     assert store.ensure(references, images, *tiny) == 0
 
 
+def test_two_processes_write_what_one_writes(
+    tiny: Tiny, pictures: Pictures, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, references = pictures
+    monkeypatch.setattr(features, "SHARD_IMAGES", 16)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the stage does: forked processes share no thread pool
+    for name, processes in (("one", 1), ("two", 2)):
+        store = FeatureStore(tmp_path / name, key)
+        assert store.ensure(references, images, *tiny, processes=processes) == 40
+        assert len(store) == 40
+    torch.set_num_threads(threads)
+    one, two = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("one", "two")
+    )
+    assert one == two
+    assert len(one) == 2 * 3 + 1
+
+
+def test_what_a_process_cannot_compute_is_told_by_its_caller(
+    tiny: Tiny, pictures: Pictures, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, references = pictures
+    monkeypatch.setattr(features, "SHARD_IMAGES", 16)
+    store = FeatureStore(tmp_path, key)
+    with pytest.raises(DataError, match="0000000"):
+        store.ensure([*references, "0" * 64], images, *tiny, processes=2)
+    assert len(store) >= 16
+
+
 def test_a_shard_without_its_record_does_not_exist(
     tiny: Tiny, pictures: Pictures, key: str, tmp_path: Path
 ) -> None:
