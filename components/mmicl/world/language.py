@@ -14,6 +14,7 @@ from mmicl.world.attributes import (
     add_article,
     pluralize,
 )
+from mmicl.world.matrices import Panel
 from mmicl.world.scenes import Relation, Scene, Thing, list_relations
 
 GENERIC = ("object", "thing")
@@ -142,3 +143,20 @@ def write_captions(scene: Scene, rng: random.Random, count: int = 5) -> list[str
         kind = rng.choice(kinds)
     rng.shuffle(captions)
     return captions
+
+
+def write_panel_captions(panel: Panel) -> list[str]:
+    """Five captions of a matrix panel: how many, how large, which fill, which shape."""
+    number, size, fill, noun = panel.words()
+    noun, verb = (noun, "is") if panel.number == 0 else (pluralize(noun), "are")
+    words = f"{number} {size} {fill} {noun}"
+    return [
+        capitalize(caption)
+        for caption in (
+            f"{words} on a white ground.",
+            f"a panel with {words}.",
+            f"a picture of {words}.",
+            f"there {verb} {words}.",
+            f"a drawing that shows {words}.",
+        )
+    ]

@@ -190,6 +190,16 @@ def draw_panel(rng: random.Random, configuration: Configuration, levels: list[in
     return Panel(number, shape, size, color, configuration, tuple(slots))
 
 
+def sample_panel(rng: random.Random) -> Panel:
+    """A panel by itself, of any configuration and levels."""
+    configuration = rng.choice(tuple(CONFIGURATIONS))
+    number = rng.randrange(CONFIGURATIONS[configuration])
+    shape, size, color = (
+        rng.randrange(count_levels(name, configuration)) for name in ("shape", "size", "color")
+    )
+    return draw_panel(rng, configuration, [number, shape, size, color])
+
+
 def draw_candidates(rng: random.Random, answer: Panel) -> list[Panel]:
     """Eight panels: three attributes, two values each, in random order."""
     varying = [name for name in ATTRIBUTES if count_levels(name, answer.configuration) > 1]

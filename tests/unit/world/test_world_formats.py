@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmicl import world
 from mmicl.errors import UserError
-from mmicl.world.attributes import SHAPES
+from mmicl.world.attributes import GRADES, GREYS, NUMBERS, POLYGONS, SHAPES
 from mmicl.world.episodes import EVENTS
 
 N = 24
@@ -281,6 +281,30 @@ def test_files_that_are_there_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not empty"):
         world.generate("coco", {"n": 3, "seed": 1}, tmp_path)
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_some_training_pictures_are_panels_told_in_their_words(tmp_path: Path) -> None:
+    world.generate("coco", {"n": 60, "seed": 3, "test": 20}, tmp_path / "coco")
+    panels = {}
+    for split in ("train", "val", "test"):
+        captions = read(tmp_path / "coco" / "annotations" / f"captions_{split}2017.json")
+        told: dict[int, list[str]] = {}
+        for item in captions["annotations"]:
+            told.setdefault(item["image_id"], []).append(item["caption"].lower())
+        panels[split] = {
+            image: texts
+            for image, texts in told.items()
+            if any(noun in text for text in texts for noun in (" panel ", "white ground"))
+        }
+    assert 2 <= len(panels["train"]) <= 20
+    assert not panels["val"] and not panels["test"]
+    instances = read(tmp_path / "coco" / "annotations" / "instances_train2017.json")
+    assert not {item["image_id"] for item in instances["annotations"]} & set(panels["train"])
+    for texts in panels["train"].values():
+        assert len(set(texts)) == 5
+        for words in (NUMBERS, GRADES, GREYS, POLYGONS):
+            found = [{word for word in words if f" {word}" in f" {text}"} for text in texts]
+            assert set.intersection(*found), "each caption says all four"
 
 
 def test_no_image_id_of_coco_means_two_pictures(official: Path) -> None:

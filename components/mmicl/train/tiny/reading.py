@@ -33,7 +33,7 @@ STAGES: tuple[tuple[float, dict[str, float]], ...] = (
     (0.4, {"caption": 0.8, "vqa": 4, "pope": 0.5, "mme": 1, "scienceqa": 0.7, "region": 0.2,
            "several": 3, "which": 1.2, "labels": 1, "sequence": 0.7, "nlvr": 1.5, "vcr": 0.8,
            "winoground": 0.5, "raven": 2}),
-    (1.0, {"caption": 0.6, "vqa": 3.5, "pope": 0.3, "mme": 3, "scienceqa": 0.5, "region": 0.1,
+    (1.0, {"caption": 1.0, "vqa": 3.5, "pope": 0.3, "mme": 3, "scienceqa": 0.5, "region": 0.1,
            "several": 2, "which": 0.5, "labels": 1.5, "sequence": 0.6, "nlvr": 2.5, "vcr": 2,
            "winoground": 3.5, "raven": 6}),
 )  # fmt: skip
@@ -41,7 +41,7 @@ STAGES: tuple[tuple[float, dict[str, float]], ...] = (
 THINGS = ((0.02, 1), (0.05, 2))
 """Up to a share of the steps, scenes have at most so many things. Copying what a single slot says
 is learnt in 200 steps, and looking up the right slot grows from it."""
-EXEMPLARS = (0.85, 0.1, 0.05)
+EXEMPLARS = (0.7, 0.2, 0.1)
 """How often none, one or two worked examples come first, from the second stage on."""
 
 

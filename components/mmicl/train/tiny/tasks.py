@@ -16,13 +16,16 @@ from mmicl.world.attributes import SHAPES, add_article
 from mmicl.world.description import Crop, Picture
 from mmicl.world.episodes import ask_about_objects, sample_sequence
 from mmicl.world.hints import sample_hinted_question
-from mmicl.world.language import write_captions
-from mmicl.world.matrices import CONFIGURATIONS, Panel, sample_matrix
+from mmicl.world.language import write_captions, write_panel_captions
+from mmicl.world.matrices import CONFIGURATIONS, Panel, sample_matrix, sample_panel
 from mmicl.world.pairs import sample_pair_set, sample_swap
 from mmicl.world.questions import ask
 from mmicl.world.scenes import MAX_THINGS, Scene, sample_scene
 from mmicl.world.several import sample_label_episode, sample_proxy_set, sample_which_set
 from mmicl.world.statements import SUBTASKS, sample_yes_no_pair
+
+PANEL_SHARE = 0.2
+"""Of captions."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,11 @@ class Maker:
 
 
 def make_caption(maker: Maker) -> list[Query]:
-    """One caption of a scene."""
+    """One caption of a scene, or of a panel."""
+    if maker.rng.random() < PANEL_SHARE:
+        panel = sample_panel(maker.rng)
+        caption = maker.rng.choice(write_panel_captions(panel))
+        return maker.make("caption", [panel], caption)
     scene = maker.scene(least=2)
     return maker.make("caption", [scene], maker.rng.choice(write_captions(scene, maker.rng)))
 

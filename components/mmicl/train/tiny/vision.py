@@ -38,7 +38,7 @@ from mmicl.world.attributes import (
     list_combinations,
 )
 from mmicl.world.description import COLOR, NOTHING, PHRASE_WORDS, SHAPE, Crop, Picture, describe
-from mmicl.world.matrices import CONFIGURATIONS, Panel, count_levels
+from mmicl.world.matrices import Panel, sample_panel
 from mmicl.world.panels import render_panel
 from mmicl.world.rendering import lay_out, render_scene
 from mmicl.world.scenes import MAX_THINGS, Scene, sample_scene
@@ -144,13 +144,7 @@ def draw_picture(
     """
     kind = rng.random()
     if kind < PANEL_SHARE:
-        configuration = rng.choice(tuple(CONFIGURATIONS))
-        number = rng.randrange(CONFIGURATIONS[configuration])
-        shape, size, color = (
-            rng.randrange(count_levels(name, configuration)) for name in ("shape", "size", "color")
-        )
-        slots = sorted(rng.sample(range(CONFIGURATIONS[configuration]), number + 1))
-        return Panel(number, shape, size, color, configuration, tuple(slots))
+        return sample_panel(rng)
     scene = sample_scene(rng, split, least=1, most=most)
     if unnamed:
         things = [

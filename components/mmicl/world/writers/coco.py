@@ -9,14 +9,19 @@ import random
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from mmicl.records import Split
 from mmicl.world.attributes import SHAPES, SPLITS
-from mmicl.world.language import write_captions
+from mmicl.world.language import write_captions, write_panel_captions
+from mmicl.world.matrices import Panel, sample_panel
+from mmicl.world.panels import render_panel
 from mmicl.world.plan import Plan
 from mmicl.world.rendering import SIZE, Placement, lay_out
 from mmicl.world.scenes import sample_scene
-from mmicl.world.writers.common import INFO, LICENSE, Studio, save_json
+from mmicl.world.writers.common import INFO, LICENSE, Studio, save_jpeg, save_json
 
+PANEL_SHARE = 0.12
 CATEGORIES = [
     {"supercategory": "shape", "id": number, "name": shape}
     for number, shape in enumerate(SHAPES, 1)
@@ -32,19 +37,26 @@ def write(plan: Plan, folder: Path, studio: Studio) -> None:
 
 
 def write_split(plan: Plan, folder: Path, studio: Studio, split: Split, first: int) -> None:
-    """Write one split, whose image ids begin at `first`."""
+    """Write one split, whose image ids begin at `first`.
+
+    Some training pictures are panels of matrices, without instances: what they show has to be seen
+    with its words somewhere before a matrix can be understood.
+    """
     images, captions, instances = [], [], []
     for index in range(plan.count(split)):
         rng = random.Random(plan.stream(split, index))
-        scene = sample_scene(rng, split, least=1 if rng.random() < 0.1 else 2)
         number = first + index
         image = make_image(number, f"{number:012d}.jpg")
         images.append(image)
-        studio.draw_jpeg(scene, folder / f"{split}2017" / image["file_name"])
-        captions += [
-            {"image_id": number, "id": number * 10 + place, "caption": caption}
-            for place, caption in enumerate(write_captions(scene, rng))
-        ]
+        path = folder / f"{split}2017" / image["file_name"]
+        if split == "train" and rng.random() < PANEL_SHARE:
+            panel = sample_panel(rng)
+            studio.do(draw_panel_jpeg, panel, path)
+            captions += make_captions(number, write_panel_captions(panel))
+            continue
+        scene = sample_scene(rng, split, least=1 if rng.random() < 0.1 else 2)
+        studio.draw_jpeg(scene, path)
+        captions += make_captions(number, write_captions(scene, rng))
         instances += [
             make_instance(placement, number, number * 10 + place)
             for place, placement in enumerate(lay_out(scene))
@@ -56,6 +68,20 @@ def write_split(plan: Plan, folder: Path, studio: Studio, split: Split, first: i
         {**common, "annotations": instances, "categories": CATEGORIES},
         annotations / f"instances_{split}2017.json",
     )
+
+
+def make_captions(image: int, captions: list[str]) -> list[dict[str, Any]]:
+    """The entries of `annotations` of a captions file."""
+    return [
+        {"image_id": image, "id": image * 10 + place, "caption": caption}
+        for place, caption in enumerate(captions)
+    ]
+
+
+def draw_panel_jpeg(panel: Panel, path: Path) -> None:
+    """Draw a panel in the size of the other pictures."""
+    picture = Image.fromarray(render_panel(panel)).convert("RGB")
+    save_jpeg(picture.resize((SIZE, SIZE)), path)
 
 
 def make_image(number: int, file_name: str) -> dict[str, Any]:
