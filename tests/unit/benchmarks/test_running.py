@@ -110,7 +110,8 @@ def test_answers_do_not_depend_on_the_batch(bench: Bench, dataset: str, tmp_path
     together = bench.run(dataset, tmp_path / "16", batch_size=16)
     for one, other in zip(alone.answers, together.answers, strict=True):
         assert one.text == other.text
-        assert one.scores == pytest.approx(other.scores, abs=2e-4)
+        # sums over a candidate's tokens, rounded: float32 agrees to a few parts in 100,000
+        assert one.scores == pytest.approx(other.scores, rel=1e-4, abs=2e-4)
 
 
 @pytest.mark.parametrize("dataset", sorted(DATASETS))
