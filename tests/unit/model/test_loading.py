@@ -63,7 +63,7 @@ def test_lora_adapters_are_saved_alone_and_merged_on_loading_and_export(
     names = select_trainable(model, "design", lora)
     model.eval()
     untrained = model.language_model(input_ids=ids, decoder_input_ids=start).logits
-    torch.testing.assert_close(untrained, before, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(untrained, before, atol=1e-4, rtol=1e-5)
     shift(model, names)
     expected = model.language_model(input_ids=ids, decoder_input_ids=start).logits
     assert not torch.allclose(expected, before, atol=1e-3)
@@ -75,7 +75,7 @@ def test_lora_adapters_are_saved_alone_and_merged_on_loading_and_export(
     exported = Blip2ForConditionalGeneration.from_pretrained(tmp_path / "export").eval()
     for each in (loaded, exported):
         found = each.language_model(input_ids=ids, decoder_input_ids=start).logits
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
 
 
 def test_adapters_without_their_scale_are_refused(tiny: Tiny, tmp_path: Path) -> None:
