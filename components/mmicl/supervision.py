@@ -21,11 +21,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self, TypeVar
 
 import psutil
 
 from mmicl.errors import BusyError
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 GRACE = 15.0
 """Seconds that processes are given to end themselves before they are killed."""
@@ -53,6 +56,35 @@ def fork_workers(processes: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
         processes, multiprocessing.get_context("fork"), initializer=die_with_parent
     )
+
+
+def map_in_processes(
+    work: Callable[[Item], Value], items: Sequence[Item], processes: int
+) -> dict[Item, Value]:
+    """Do the work for every item, in forked processes that share what is loaded.
+
+    On a processor, results are the same in any process; a GPU is not for two.
+
+    Raises:
+        MmiclError: The first that a process met; what had not begun is left.
+    """
+    if min(processes, len(items)) < 2:
+        return {item: work(item) for item in items}
+    _SHARED["work"] = work
+    with fork_workers(processes) as pool:
+        begun = {item: pool.submit(_do_shared, item) for item in items}
+        try:
+            return {item: future.result() for item, future in begun.items()}
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_SHARED: dict[str, Any] = {}
+"""What a forked process finds in its memory: functions of functions cannot be sent to it."""
+
+
+def _do_shared(item: Any) -> Any:
+    return _SHARED["work"](item)
 
 
 def run_supervised(

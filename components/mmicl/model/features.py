@@ -7,7 +7,6 @@ and digest. A file without its record does not exist. What a shard holds never c
 
 import hashlib
 import json
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,7 +18,7 @@ from safetensors.torch import save_file
 from mmicl.errors import DataError
 from mmicl.files import hash_file, hash_json, read_json, replace_file, write_json
 from mmicl.model.prefetch import prefetch
-from mmicl.supervision import die_with_parent
+from mmicl.supervision import map_in_processes
 
 if TYPE_CHECKING:
     from transformers import Blip2ForConditionalGeneration
@@ -108,8 +107,7 @@ class FeatureStore:
                     where=folder,
                     remedy="run the stage features again, or remove the folder",
                 )
-        for record in sorted(folder.glob("features-*.json")):
-            self._read_record(record)
+        self._read_records()
 
     def __contains__(self, reference: str) -> bool:
         return reference in self._places
@@ -179,7 +177,8 @@ class FeatureStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / _MANIFEST, self._manifest())
         shards = [
-            missing[start : start + SHARD_IMAGES] for start in range(0, len(missing), SHARD_IMAGES)
+            tuple(missing[start : start + SHARD_IMAGES])
+            for start in range(0, len(missing), SHARD_IMAGES)
         ]
         done = 0
 
@@ -193,31 +192,11 @@ class FeatureStore:
                     on_progress(done, len(missing))
             self._write_shard(names, torch.cat(parts))
 
-        if processes > 1 and len(shards) > 1:
-            self._compute_in_processes(shards, compute, processes)
-        for names in shards:
-            if names[0] not in self._places:  # with processes: what one of them has not managed
-                compute(names)
+        try:
+            map_in_processes(compute, shards, processes)
+        finally:
+            self._read_records()  # of those that other processes wrote
         return len(missing)
-
-    def _compute_in_processes(
-        self, shards: list[list[str]], compute: Callable[[list[str]], None], processes: int
-    ) -> None:
-        """Let forked processes compute shards; what fails there is left for the caller to do."""
-
-        def work(number: int) -> None:
-            die_with_parent()
-            for names in shards[number::processes]:
-                compute(names)
-
-        context = multiprocessing.get_context("fork")
-        forked = [context.Process(target=work, args=(number,)) for number in range(processes)]
-        for process in forked:
-            process.start()
-        for process in forked:
-            process.join()
-        for record in sorted(self.folder.glob("features-*.json")):
-            self._read_record(record)
 
     def _manifest(self) -> dict[str, str]:
         return {"key": self.key, "precision": self.precision}
@@ -234,7 +213,10 @@ class FeatureStore:
             "references": list(references),
         }
         write_json(record, content)
-        self._read_record(record)
+
+    def _read_records(self) -> None:
+        for record in sorted(self.folder.glob("features-*.json")):
+            self._read_record(record)
 
     def _read_record(self, record: Path) -> None:
         content, shard = read_json(record), record.with_suffix(".safetensors")

@@ -1,11 +1,8 @@
 """Stage evaluate: benchmarks with controls over the test splits, by the official rules."""
 
-import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 from mmicl.benchmarks import find_benchmark
 from mmicl.benchmarks.report import write_report
@@ -15,9 +12,7 @@ from mmicl.files import read_rows, write_json
 from mmicl.mic.templates import load_bank
 from mmicl.records import Example
 from mmicl.stages import StageContext
-from mmicl.supervision import die_with_parent
-
-Value = TypeVar("Value")
+from mmicl.supervision import map_in_processes
 
 
 def run(context: StageContext) -> None:
@@ -78,37 +73,6 @@ def run(context: StageContext) -> None:
     write_results(paths.scores, paths.predictions, results)
     write_json(paths.metrics, {name: _headline(one) for name, one in results.items()})
     write_report(paths.evaluation, results, declared, images, config.seed)
-
-
-def map_in_processes(
-    work: Callable[[str], Value], names: Sequence[str], processes: int
-) -> dict[str, Value]:
-    """Do the work for every name, in forked processes that share what is loaded.
-
-    On a processor, answers are the same in any process; a GPU is not for two.
-
-    Raises:
-        MmiclError: The first that a process met; what had not begun is left.
-    """
-    if min(processes, len(names)) < 2:
-        return {name: work(name) for name in names}
-    _SHARED["work"] = work
-    with ProcessPoolExecutor(
-        processes, multiprocessing.get_context("fork"), initializer=die_with_parent
-    ) as pool:
-        begun = {name: pool.submit(_do_shared, name) for name in names}
-        try:
-            return {name: future.result() for name, future in begun.items()}
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-_SHARED: dict[str, Any] = {}
-"""What a forked process finds in its memory: functions of functions cannot be sent to it."""
-
-
-def _do_shared(name: str) -> Any:
-    return _SHARED["work"](name)
 
 
 def _headline(result: Result) -> dict[str, float]:

@@ -1,11 +1,11 @@
-"""Benchmarks side by side: the same results in any number of processes, and errors come through."""
+"""Work side by side: the same results in any number of processes, and errors come through."""
 
 import os
 
 import pytest
 
 from mmicl.errors import DataError
-from mmicl.stages.evaluate import map_in_processes
+from mmicl.supervision import map_in_processes
 
 NAMES = ["vqav2", "pope", "raven"]
 
