@@ -42,6 +42,11 @@ class Panel(NamedTuple):
     configuration: Configuration
     slots: tuple[int, ...]
 
+    @property
+    def levels(self) -> tuple[int, int, int, int]:
+        """Of ATTRIBUTES, in their order."""
+        return self[: len(ATTRIBUTES)]  # type: ignore[return-value]
+
     def words(self) -> list[str]:
         """The panel in four words: how many, how large, which fill, which shape."""
         return [
@@ -173,10 +178,7 @@ def sample_matrix(rng: random.Random, split: Split, configuration: Configuration
         fitting = [
             panel
             for panel in candidates
-            if all(
-                value in values
-                for value, values in zip(panel[: len(ATTRIBUTES)], allowed, strict=True)
-            )
+            if all(value in values for value, values in zip(panel.levels, allowed, strict=True))
         ]
         if fitting == [panels[8]]:
             answer = candidates.index(panels[8])

@@ -22,7 +22,7 @@ from mmicl.train.tiny.claims import RELATION, read_claim
 from mmicl.train.tiny.labels import list_standings
 from mmicl.train.tiny.language import Reader, ReadingBatch, look_nearby
 from mmicl.train.tiny.loop import load_batches, train
-from mmicl.train.tiny.marks import KINDS, STEPS
+from mmicl.train.tiny.marks import KINDS
 from mmicl.train.tiny.packed import group_rows
 from mmicl.train.tiny.panels import UNASKED, compare
 from mmicl.train.tiny.reading import NO_DECLARATION, ReadingTask
@@ -165,8 +165,9 @@ def test_slots_are_told_which_words_and_images_the_question_names(
         for value in reader.marks.parameters():
             value.zero_()  # a classifier that knows nothing
         _, loss = reader(reader.collate(prompts, task.labeler.label(prompts)), None)
-    weights = sum(weight for _, weight in STEPS.values())
-    weights += sum(KINDS[name].weight for name in ("side", "claim", "answer"))
+    weights = sum(
+        kind.weight for name, kind in KINDS.items() if not kind.classes and name != "fits"
+    )
     assert loss.item() == pytest.approx(weights * math.log(2) + math.log(20), abs=1e-4)
 
 

@@ -44,15 +44,16 @@ class Labeler:
         """Rows of one prompt."""
         return {
             "image": [[n] for n in range(len(prompt.pictures)) for _ in range(self.slots)],
-            "step": list(self.label_steps(prompt)),
+            **self.label_steps(prompt),
             "claim": list(self.label_claim(prompt)),
             **self.label_matrix(prompt),
             "side": self.label_sides(prompt),
             "answer": self.label_answer(prompt),
         }
 
-    def label_steps(self, prompt: Prompt) -> Iterator[list[float]]:
-        """At each slot the answers to all of `marks.STEPS`, in their order."""
+    def label_steps(self, prompt: Prompt) -> dict[str, Rows]:
+        """At each slot, what an answer is found by (`mmicl.train.tiny.marks`)."""
+        found: dict[str, Rows] = {}
         text, target = set(prompt.ids), set(self.list_tokens(prompt.target))
         claim = read_claim(prompt.claim)
         relation = [float(claim.relation == name) for name in RELATIONS]
@@ -67,14 +68,20 @@ class Labeler:
                 leads[: len(picture.things)] = [float(claim.leads(it)) for it in picture.things]
             for words, standing, lead in zip(phrases, stands, leads, strict=True):
                 named = [float(word in text) for word in words]
-                shared = [float(word in others) for word in words]
                 missing = [0.0] * (PHRASE_WORDS - len(words))
                 holds = target <= set(words) and (is_asked or not prompt.asked)
-                source = is_source or (holds and any(named))
-                yield [
-                    *named, *missing, *shared, *missing, *standing, float(is_asked), float(source),
-                    lead, *relation,
-                ]  # fmt: skip
+                row = {
+                    "named": named + missing,
+                    "shared": [float(word in others) for word in words] + missing,
+                    "stands": standing,
+                    "asked": [float(is_asked)],
+                    "source": [float(is_source or (holds and any(named)))],
+                    "leads": [lead],
+                    "relation": relation,
+                }
+                for name, answers in row.items():
+                    found.setdefault(name, []).append(answers)
+        return found
 
     def label_claim(self, prompt: Prompt) -> Iterator[list[float]]:
         """At each slot, whether the question means the thing, and whether that stands so."""
@@ -96,10 +103,8 @@ class Labeler:
         if wanted is not None and len(panels) == SIDE * SIDE:
             for place in range(len(panels)):
                 compared[place * self.slots] = list(map(float, compare(panels, place)))
-            pairs = zip(panels[-1], wanted, strict=True)
-            fits[(len(panels) - 1) * self.slots] = [
-                float(one == other) for (one, other), _ in zip(pairs, ATTRIBUTES, strict=False)
-            ]
+            pairs = zip(panels[-1].levels, wanted.levels, strict=True)
+            fits[(len(panels) - 1) * self.slots] = [float(one == other) for one, other in pairs]
         return {"compared": compared, "fits": fits}
 
     def label_sides(self, prompt: Prompt) -> Rows:

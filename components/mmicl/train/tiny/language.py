@@ -97,19 +97,18 @@ class Reader(nn.Module):
 
     def fill_slots(self, pictures: Sequence[Picture]) -> Tensor:
         """What stands in the slots of the pictures: [pictures x queries, width]."""
-        rows = self.list_phrases(pictures)
-        return self.embed_phrases(
-            np.concatenate([np.array(row) for row in rows]), np.array([len(row) for row in rows])
-        )
+        return self.embed_phrases(*self.pack_phrases(pictures))
 
-    def list_phrases(self, pictures: Sequence[Picture]) -> list[list[int]]:
-        """Token ids of what stands in each slot of the pictures."""
+    def pack_phrases(self, pictures: Sequence[Picture]) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens of what stands in the pictures' slots, one behind the other; how many in each."""
         queries = self.processor.num_query_tokens
-        return [
+        phrases = [
             self.list_tokens(phrase)
             for picture in pictures
             for phrase in describe(picture, queries)
         ]
+        tokens = np.array([token for phrase in phrases for token in phrase])
+        return tokens, np.array([len(phrase) for phrase in phrases])
 
     def embed_phrases(self, tokens: np.ndarray, lengths: np.ndarray) -> Tensor:
         """The sum of each phrase's word embeddings, as long as one of them: [phrases, width]."""
@@ -122,7 +121,8 @@ class Reader(nn.Module):
 
     def collate(self, prompts: Sequence[Prompt], labels: dict[str, np.ndarray]) -> ReadingBatch:
         """What `forward` takes; needs no weights."""
-        phrases = self.list_phrases([it for prompt in prompts for it in prompt.pictures])
+        pictures = [picture for prompt in prompts for picture in prompt.pictures]
+        phrases, phrase_lengths = self.pack_phrases(pictures)
         ids = np.array([token for prompt in prompts for token in prompt.ids])
         targets = self.processor.tokenizer([prompt.target for prompt in prompts]).input_ids
         return ReadingBatch(
@@ -130,8 +130,8 @@ class Reader(nn.Module):
             lengths=[len(prompt.ids) for prompt in prompts],
             ids=ids,
             places=np.flatnonzero(ids == self.processor.placeholder_id),
-            phrases=np.array([token for phrase in phrases for token in phrase]),
-            phrase_lengths=np.array([len(phrase) for phrase in phrases]),
+            phrases=phrases,
+            phrase_lengths=phrase_lengths,
             targets=np.array([token for row in targets for token in row]),
             target_lengths=[len(row) for row in targets],
             labels=labels,

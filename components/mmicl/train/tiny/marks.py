@@ -20,7 +20,6 @@ without those questions 95 %).
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,18 +28,6 @@ from mmicl.train.tiny.labels import RELATIONS
 from mmicl.train.tiny.panels import FARTHER, UNASKED
 from mmicl.world.description import PHRASE_WORDS
 from mmicl.world.matrices import ATTRIBUTES
-
-STEPS = {
-    "named": (PHRASE_WORDS, 2.0),
-    "shared": (PHRASE_WORDS, 2.0),
-    "stands": (len(RELATIONS), 2.0),
-    "asked": (1, 1.0),
-    "source": (1, 1.0),
-    "leads": (1, 2.0),
-    "relation": (len(RELATIONS), 1.0),
-}
-"""Yes/no questions at a slot before the last layer: how many of each sort, and their weight beside
-the answer's loss of 1."""
 
 
 class Kind(NamedTuple):
@@ -64,7 +51,13 @@ class Kind(NamedTuple):
 KINDS = {
     "compared": Kind(2 * len(ATTRIBUTES), 4.0, 2, classes=FARTHER + 1),
     "image": Kind(1, 1.0, 1, classes=MAX_PROXIES),
-    "step": Kind(sum(count for count, _ in STEPS.values()), 1.0, 1),
+    "named": Kind(PHRASE_WORDS, 2.0, 1),
+    "shared": Kind(PHRASE_WORDS, 2.0, 1),
+    "stands": Kind(len(RELATIONS), 2.0, 1),
+    "asked": Kind(1, 1.0, 1),
+    "source": Kind(1, 1.0, 1),
+    "leads": Kind(1, 2.0, 1),
+    "relation": Kind(len(RELATIONS), 1.0, 1),
     "side": Kind(2, 4.0, 1, everywhere=True),
     "claim": Kind(2, 1.2, 0),
     "fits": Kind(len(ATTRIBUTES), 4.0, 0),
@@ -103,10 +96,8 @@ class Marks(nn.Module):
             if kind.left:
                 read = functional.rms_norm(read, read.shape[-1:])
             losses = find_losses(self.heads[name](read), labels[name], kind.classes)
-            asked = (labels[name] != UNASKED).float()
-            if name == "step":
-                asked = asked * weigh_steps(asked)
-            total = total + kind.weight * (losses * asked).sum() / (asked > 0).sum().clamp(min=1)
+            asked = labels[name] != UNASKED
+            total = total + kind.weight * (losses * asked).sum() / asked.sum().clamp(min=1)
         return total
 
 
@@ -119,10 +110,3 @@ def find_losses(logits: Tensor, labels: Tensor, classes: int) -> Tensor:
     rows = logits.view(-1, classes)
     wanted = labels.clamp(min=0).long().flatten()
     return functional.cross_entropy(rows, wanted, reduction="none").view_as(labels)
-
-
-def weigh_steps(like: Tensor) -> Tensor:
-    """What each column of the steps counts, so that each sort's mean has the weight of STEPS."""
-    total = sum(count for count, _ in STEPS.values())
-    columns = [weight * total / count for count, weight in STEPS.values() for _ in range(count)]
-    return torch.tensor(columns, device=like.device)

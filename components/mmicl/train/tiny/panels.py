@@ -23,14 +23,11 @@ def compare(panels: Sequence[Panel], place: int) -> list[int]:
     )
     found = []
     for other in others:
-        for number in range(len(ATTRIBUTES)):
-            if other is None:
-                found.append(UNASKED)
-                continue
-            change = _level(panels[place], number) - _level(other, number)
-            found.append(change + NEAR if abs(change) <= NEAR else FARTHER)
+        if other is None:
+            found += [UNASKED] * len(ATTRIBUTES)
+            continue
+        changes = [
+            here - there for here, there in zip(panels[place].levels, other.levels, strict=True)
+        ]
+        found += [change + NEAR if abs(change) <= NEAR else FARTHER for change in changes]
     return found
-
-
-def _level(panel: Panel, number: int) -> int:
-    return panel[number]  # type: ignore[return-value]
