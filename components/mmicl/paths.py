@@ -7,6 +7,8 @@ from pathlib import Path
 STATE_VARIABLE = "MMICL_STATE"
 FINGERPRINT_VARIABLE = "MMICL_FINGERPRINT"
 """A stage's name and the fingerprint of its run, from the process that lets DVC run it."""
+TRACE = "trace.json.gz"
+"""What torch's profiler saw of some steps, in the run folder of a training stage."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """A checkout in which the whole chain ran once."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from checkouts import copy_checkout, run_in
+
+from mmicl.paths import Paths
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +17,20 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
     (checkout / ".mmicl" / "first-run.txt").write_text(result.stdout)
     return checkout
+
+
+@pytest.fixture(scope="module")
+def one_rank() -> Iterator[None]:
+    """This process as the only rank of a training run."""
+    from training_run import only_rank  # late: it brings torch and DeepSpeed
+
+    with only_rank():
+        yield
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    """A checkout made for training, which writes no checkpoint within a test's steps."""
+    from training_workspace import make_workspace
+
+    return make_workspace(tmp_path, checkpoint_every=100)

@@ -6,13 +6,12 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from training_run import only_rank, poison, prepare, record_weights, weights_of
+from training_run import poison, prepare, record_weights, weights_of
 from training_workspace import make_workspace, read_config
 
 from mmicl.errors import DataError, ResourceError
@@ -21,6 +20,8 @@ from mmicl.paths import Paths
 from mmicl.train.checkpoints import find_checkpoint, step_folder
 from mmicl.train.engine import blip2_of
 from mmicl.train.outcome import raise_error, write_error
+
+pytestmark = pytest.mark.usefixtures("one_rank")
 
 slow = pytest.mark.slow
 """ZeRO 3 on a processor takes ten seconds a run."""
@@ -32,17 +33,6 @@ SETTINGS = [
     (2, "bf16"),
     pytest.param(3, "bf16", marks=slow),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_rank() -> Iterator[None]:
-    with only_rank():
-        yield
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return make_workspace(tmp_path, checkpoint_every=100)
 
 
 def test_a_loss_that_is_not_finite_names_the_samples(paths: Paths, tmp_path: Path) -> None:

@@ -1,12 +1,11 @@
 """The loop over a real DeepSpeed engine, in this process: what learns and what stays."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_run import only_rank, prepare
+from training_run import prepare
 from training_workspace import make_workspace, read_config
 
 from mmicl.files import read_json
@@ -18,16 +17,7 @@ from mmicl.train.engine import blip2_of
 from mmicl.train.meters import read_curve
 from mmicl.train.worker import Job, train
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_rank() -> Iterator[None]:
-    with only_rank():
-        yield
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return make_workspace(tmp_path, checkpoint_every=100)
+pytestmark = pytest.mark.usefixtures("one_rank")
 
 
 def test_only_the_recipes_weights_move_and_the_loss_falls(paths: Paths, tmp_path: Path) -> None:

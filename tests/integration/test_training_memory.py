@@ -5,13 +5,12 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from training_run import only_rank, prepare
+from training_run import prepare
 from training_workspace import make_workspace, read_config
 
 from mmicl.paths import Paths
@@ -21,19 +20,10 @@ from mmicl.train.loop import Trainer
 from mmicl.train.operations import count_step
 from mmicl.train.worker import Job, train
 
+pytestmark = pytest.mark.usefixtures("one_rank")
+
 slow = pytest.mark.slow
 """ZeRO 3 on a processor takes ten seconds a run."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_rank() -> Iterator[None]:
-    with only_rank():
-        yield
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return make_workspace(tmp_path, checkpoint_every=100)
 
 
 @pytest.mark.parametrize("zero_stage", [0, 2, pytest.param(3, marks=slow)])

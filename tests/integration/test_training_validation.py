@@ -1,14 +1,12 @@
 """Validation over a real engine: its loss, early ends, the best weights."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from training_run import only_rank, prepare, record_weights
-from training_workspace import make_workspace
+from training_run import prepare, record_weights
 
 from mmicl.config import Validation
 from mmicl.paths import Paths
@@ -16,16 +14,7 @@ from mmicl.train.engine import blip2_of
 from mmicl.train.loop import Trainer
 from mmicl.train.validation import Validator
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_rank() -> Iterator[None]:
-    with only_rank():
-        yield
-
-
-@pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    return make_workspace(tmp_path, checkpoint_every=100)
+pytestmark = pytest.mark.usefixtures("one_rank")
 
 
 def validate(trainer: Trainer, losses: list[float], **settings: Any) -> Validator:

@@ -9,7 +9,7 @@ from typing import Any
 from mmicl.config import Config
 from mmicl.errors import UserError
 from mmicl.files import hash_file, read_json
-from mmicl.paths import Paths
+from mmicl.paths import TRACE, Paths
 from mmicl.tracking.chain import Chain, StageOnDisk, dump_params, read_chain, read_curve
 from mmicl.tracking.evaluation import add_champion
 from mmicl.tracking.provenance import describe
@@ -122,9 +122,9 @@ def _list_artifacts(paths: Paths, stage: StageOnDisk) -> list[Path]:
         "augment": [paths.bank],
         "build": [paths.mic / "manifest.json"],
         "validate": [paths.validation],
-        "pretrain": [paths.curve("pretrain"), stage.folder / "trace.json.gz"],
+        "pretrain": [paths.curve("pretrain"), stage.folder / TRACE],
         "features": [paths.features],
-        "finetune": [paths.curve("finetune"), stage.folder / "trace.json.gz"],
+        "finetune": [paths.curve("finetune"), stage.folder / TRACE],
         "evaluate": [paths.scores, paths.evaluation],
         "register": [paths.gates],
     }

@@ -128,10 +128,10 @@ def _count_stack(
     """T5's encoder, or its decoder over `encoded`: tokens, and whether they take a gradient."""
     for block in stack.block:
         own = (tokens, flows)
-        flows |= _count_attention(count, block.layer[0].SelfAttention, rows, own, own)
+        flows |= _count_t5(count, block.layer[0].SelfAttention, rows, own, own)
         if encoded is not None:
             cross = block.layer[1].EncDecAttention
-            flows |= _count_attention(count, cross, rows, (tokens, flows), encoded)
+            flows |= _count_t5(count, cross, rows, (tokens, flows), encoded)
         dense = block.layer[-1].DenseReluDense
         gates = (dense.wi_0, dense.wi_1) if hasattr(dense, "wi_0") else (dense.wi,)
         inner = [count.linear(gate, rows * tokens, flows) for gate in gates]
@@ -139,14 +139,29 @@ def _count_stack(
     return flows
 
 
-def _count_attention(
+def _count_t5(
     count: _Counter, layer: Any, rows: int, asking: tuple[int, bool], asked: tuple[int, bool]
 ) -> bool:
     """One of T5's attentions; tokens on either side, and whether they take a gradient."""
-    q = count.linear(layer.q, rows * asking[0], asking[1])
-    k, v = (count.linear(part, rows * asked[0], asked[1]) for part in (layer.k, layer.v))
-    shape = (rows, asking[0], asked[0], layer.key_value_proj_dim)
-    return count.linear(layer.o, rows * asking[0], count.attention(layer.n_heads, shape, q, k, v))
+    parts, width = (layer.q, layer.k, layer.v, layer.o), layer.key_value_proj_dim
+    return _count_attention(count, parts, (layer.n_heads, width), rows, asking, asked)
+
+
+def _count_attention(
+    count: _Counter,
+    parts: tuple[nn.Module, nn.Module, nn.Module, nn.Module],
+    heads: tuple[int, int],
+    rows: int,
+    asking: tuple[int, bool],
+    asked: tuple[int, bool],
+) -> bool:
+    """Layers of queries, keys, values and output, and what lies between: `heads` of a width."""
+    of_queries, of_keys, of_values, of_output = parts
+    q = count.linear(of_queries, rows * asking[0], asking[1])
+    k, v = (count.linear(part, rows * asked[0], asked[1]) for part in (of_keys, of_values))
+    number, width = heads
+    inner = count.attention(number, (rows, asking[0], asked[0], width), q, k, v)
+    return count.linear(of_output, rows * asking[0], inner)
 
 
 def _count_vision(count: _Counter, vision: Any, images: int) -> tuple[int, bool]:
@@ -187,8 +202,6 @@ def _count_bert(
 ) -> bool:
     """One of the Q-Former's attentions; tokens on either side, and whether they take a gradient."""
     own = layer.attention
-    q = count.linear(own.query, images * asking[0], asking[1])
-    k, v = (count.linear(part, images * asked[0], asked[1]) for part in (own.key, own.value))
-    shape = (images, asking[0], asked[0], own.attention_head_size)
-    inner = count.attention(own.num_attention_heads, shape, q, k, v)
-    return count.linear(layer.output.dense, images * asking[0], inner)
+    parts = (own.query, own.key, own.value, layer.output.dense)
+    heads = (own.num_attention_heads, own.attention_head_size)
+    return _count_attention(count, parts, heads, images, asking, asked)

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from mmicl.paths import TRACE
+
 if TYPE_CHECKING:
     from torch.profiler import profile
-
-TRACE = "trace.json.gz"
-"""In the run folder; `tracking.sync` takes it from there."""
 
 
 class StepTrace:

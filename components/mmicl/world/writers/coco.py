@@ -22,6 +22,8 @@ from mmicl.world.scenes import sample_scene
 from mmicl.world.writers.common import INFO, LICENSE, Studio, save_jpeg, save_json
 
 PANEL_SHARE = 0.12
+"""Of the training pictures."""
+
 CATEGORIES = [
     {"supercategory": "shape", "id": number, "name": shape}
     for number, shape in enumerate(SHAPES, 1)
