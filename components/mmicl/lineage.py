@@ -13,7 +13,7 @@ from mmicl.files import hash_json
 from mmicl.paths import Paths
 
 if TYPE_CHECKING:
-    from dvc.repo import Repo
+    from dvc.stage import Stage
 
 _RESULTS = ("dvc.lock", "reports/")
 """Tracked files that runs change: results, not dirt."""
@@ -53,33 +53,38 @@ def fingerprints(paths: Paths, stages: Iterable[str]) -> dict[str, str | MmiclEr
     try:
         # DVC looks for dvc.yaml from the current folder on.
         with contextlib.chdir(paths.root), Repo() as repo:
-            return {stage: read_fingerprint(repo, stage) for stage in stages}
+            known = {stage.addressing: stage for stage in repo.stage.load_all()}
+            return {
+                name: read_fingerprint(known[name])
+                if name in known
+                else UserError(f"no stage {name} in dvc.yaml", where=paths.root)
+                for name in stages
+            }
     except DvcException as error:
         return dict.fromkeys(stages, UserError(str(error), where=paths.root))
 
 
-def read_fingerprint(repo: "Repo", stage: str) -> str | MmiclError:
-    """The fingerprint of one stage of an open repository, or why it has none."""
+def read_fingerprint(stage: "Stage") -> str | MmiclError:
+    """The fingerprint of a stage of an open repository, or why it has none."""
     from dvc.dependency import ParamsDependency
     from dvc.dependency.base import DependencyDoesNotExistError
     from dvc.dependency.param import MissingParamsError
     from dvc.exceptions import DvcException
 
     try:
-        (found,) = repo.stage.collect(stage)
-        found.save_deps()  # hashes are in DVC's own cache: milliseconds
+        stage.save_deps()  # hashes are in DVC's own cache: milliseconds
     except DependencyDoesNotExistError as error:
-        return DataError(str(error), where=stage, remedy="run the stages before it")
+        return DataError(str(error), where=stage.addressing, remedy="run the stages before it")
     except MissingParamsError as error:
         return UserError(str(error), where="params.yaml")
-    except (DvcException, ValueError) as error:
-        return UserError(str(error), where=stage)
+    except DvcException as error:
+        return UserError(str(error), where=stage.addressing)
     deps: dict[str, Any] = {}
     params: dict[str, Any] = {}
-    for dep in found.deps:
+    for dep in stage.deps:
         kind = params if isinstance(dep, ParamsDependency) else deps
         kind[dep.def_path] = dep.hash_info.value if dep.hash_info else None
-    return _digest(str(found.cmd), deps, params)
+    return _digest(str(stage.cmd), deps, params)
 
 
 def recorded_fingerprint(paths: Paths, stage: str) -> str | None:

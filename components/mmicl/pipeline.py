@@ -306,11 +306,11 @@ def _reproduce_all(
         load_config(paths.root / "params.yaml")
         with _open_repo(paths) as repo:
             logging.getLogger("dvc").setLevel(logging.WARNING)  # we say it in fewer words
-            for name in [stage.addressing for stage in _collect(repo, targets)]:
-                clock = time.monotonic()
+            for stage in list(_collect(repo, targets)):
+                name, clock = stage.addressing, time.monotonic()
                 if stopping.is_set():
                     raise TransientError("stopped before it began")
-                yield _reproduce(repo, paths, name)
+                yield _reproduce(repo, paths, stage)
     except MmiclError as error:
         yield StageResult(name, "failed", _since(clock), error.kind, str(error))
     except Exception as error:
@@ -320,14 +320,15 @@ def _reproduce_all(
         yield StageResult(name, "failed", _since(clock), "bug", text)
 
 
-def _reproduce(repo: "Repo", paths: Paths, name: str) -> StageResult:
+def _reproduce(repo: "Repo", paths: Paths, stage: "Stage") -> StageResult:
     """Let DVC bring one stage up to date."""
     from dvc.exceptions import DvcException
 
+    name = stage.addressing
     sys.argv = ["mmicl", "stage", name]  # what DVC tells others about the holder of its locks
     paths.outcome(name).unlink(missing_ok=True)
     clock = time.monotonic()
-    found = read_fingerprint(repo, name)
+    found = read_fingerprint(stage)
     if isinstance(found, str):  # otherwise the stage, or DVC, says what is missing
         os.environ[FINGERPRINT_VARIABLE] = f"{name} {found}"
     try:
