@@ -92,20 +92,24 @@ def _check_stream(container: "InputContainer", name: str) -> Fraction:
 
 
 def _pick(container: "InputContainer", times: Sequence[Fraction], name: str) -> list[np.ndarray]:
-    """The frames shown at ascending times: each until the next begins, the last to its end."""
+    """The frames shown at ascending times: each until the next begins, the last to its end.
+
+    Colours are converted by one thread: FFmpeg begins its threads anew for each frame, which took
+    ten times as long as the frame.
+    """
     picked: list[np.ndarray] = []
     shown: VideoFrame | None = None
     end = Fraction(0)
     for start, frame in _decode(container, name):
         while shown is not None and len(picked) < len(times) and times[len(picked)] < start:
-            picked.append(shown.to_ndarray(format="rgb24"))
+            picked.append(shown.to_ndarray(format="rgb24", threads=1))
         if len(picked) == len(times):
             return picked
         shown, end = frame, start + (frame.duration or 0) * (frame.time_base or 0)
     for time in times[len(picked) :]:
         if shown is None or time >= end:
             raise _truncated(f"ends before {float(time):.2f} seconds", name)
-        picked.append(shown.to_ndarray(format="rgb24"))
+        picked.append(shown.to_ndarray(format="rgb24", threads=1))
     return picked
 
 
