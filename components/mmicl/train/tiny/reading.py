@@ -19,23 +19,27 @@ from mmicl.train.tiny.language import Reader, ReadingBatch
 from mmicl.train.tiny.loop import find_share
 from mmicl.train.tiny.prompts import Prompt
 from mmicl.train.tiny.tasks import SKILLS, make_asked
+from mmicl.world.language import write_panel_captions
+from mmicl.world.matrices import Panel
 from mmicl.world.scenes import MAX_THINGS
 
-REPORTED = ("vqa", "mme", "several", "nlvr", "vcr", "labels", "winoground", "raven")
+REPORTED = (
+    "caption", "panel", "vqa", "mme", "several", "nlvr", "vcr", "labels", "winoground", "raven"
+)  # fmt: skip
 """Skills whose loss is told while training."""
 CAPTION = re.compile(r"\bcaption (\d)\b")
 NO_DECLARATION = Scheme(declaration=False, in_context=True, interrelated=True)
 UNDECLARED_SHARE = 0.05
 
 STAGES: tuple[tuple[float, dict[str, float]], ...] = (
-    (0.12, {"caption": 1, "vqa": 5, "pope": 1, "mme": 1.5, "scienceqa": 1, "region": 0.3,
-            "several": 1.5}),
-    (0.4, {"caption": 0.8, "vqa": 4, "pope": 0.5, "mme": 1, "scienceqa": 0.7, "region": 0.2,
-           "several": 3, "which": 1.2, "labels": 1, "sequence": 0.7, "nlvr": 1.5, "vcr": 0.8,
-           "winoground": 0.5, "raven": 2}),
-    (1.0, {"caption": 1.0, "vqa": 3.5, "pope": 0.3, "mme": 3, "scienceqa": 0.5, "region": 0.1,
-           "several": 2, "which": 0.5, "labels": 1.5, "sequence": 0.6, "nlvr": 2.5, "vcr": 2,
-           "winoground": 3.5, "raven": 6}),
+    (0.12, {"caption": 1, "panel": 0.5, "vqa": 5, "pope": 1, "mme": 1.5, "scienceqa": 1,
+            "region": 0.3, "several": 1.5}),
+    (0.4, {"caption": 0.8, "panel": 0.5, "vqa": 4, "pope": 0.5, "mme": 1, "scienceqa": 0.7,
+           "region": 0.2, "several": 3, "which": 1.2, "labels": 1, "sequence": 0.7, "nlvr": 1.5,
+           "vcr": 0.8, "winoground": 0.5, "raven": 2}),
+    (1.0, {"caption": 1.5, "panel": 1.5, "vqa": 3.5, "pope": 0.3, "mme": 3, "scienceqa": 0.5,
+           "region": 0.1, "several": 2, "which": 0.5, "labels": 1.5, "sequence": 0.6, "nlvr": 2.5,
+           "vcr": 2, "winoground": 3.5, "raven": 6}),
 )  # fmt: skip
 """The curriculum: up to a share of the steps, how often each skill is drawn."""
 THINGS = ((0.02, 1), (0.05, 2))
@@ -49,6 +53,12 @@ def find_claim(query: Query) -> str:
     """What the answer hangs on: the caption that is asked about, or else the question."""
     asked = CAPTION.search(query.question)
     return query.choices[int(asked.group(1))] if asked else query.question
+
+
+def list_right(prompt: Prompt) -> list[str]:
+    """The answers that are right, as far as they can be listed."""
+    panels = [it for it in prompt.pictures if isinstance(it, Panel)]
+    return write_panel_captions(panels[0]) if prompt.skill == "panel" else [prompt.target]
 
 
 class ReadingTask:
@@ -145,7 +155,7 @@ class ReadingTask:
         ]
 
     def measure(self, split: Split, count: int = 200) -> dict[str, float]:
-        """Share of exactly right answers by skill, in points."""
+        """Share of exactly right answers by skill, in points; of a panel's captions any will do."""
         found = {}
         for skill in SKILLS:
             prompts = self.make_test(skill, split, count)
@@ -155,5 +165,5 @@ class ReadingTask:
                 for answer in self.reader.answer(prompts[start : start + 50])
             ]
             pairs = zip(answers, prompts, strict=True)
-            found[skill] = 100 * sum(answer == it.target for answer, it in pairs) / count
+            found[skill] = 100 * sum(answer in list_right(it) for answer, it in pairs) / count
         return found

@@ -24,9 +24,6 @@ from mmicl.world.scenes import MAX_THINGS, Scene, sample_scene
 from mmicl.world.several import sample_label_episode, sample_proxy_set, sample_which_set
 from mmicl.world.statements import SUBTASKS, sample_yes_no_pair
 
-PANEL_SHARE = 0.2
-"""Of captions."""
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -79,13 +76,15 @@ class Maker:
 
 
 def make_caption(maker: Maker) -> list[Query]:
-    """One caption of a scene, or of a panel."""
-    if maker.rng.random() < PANEL_SHARE:
-        panel = sample_panel(maker.rng)
-        caption = maker.rng.choice(write_panel_captions(panel))
-        return maker.make("caption", [panel], caption)
+    """One caption of a scene."""
     scene = maker.scene(least=2)
     return maker.make("caption", [scene], maker.rng.choice(write_captions(scene, maker.rng)))
+
+
+def make_panel(maker: Maker) -> list[Query]:
+    """One caption of a matrix panel: without it, stage I finds no words for what panels show."""
+    panel = sample_panel(maker.rng)
+    return maker.make("caption", [panel], maker.rng.choice(write_panel_captions(panel)))
 
 
 def make_vqa(maker: Maker) -> list[Query]:
@@ -199,6 +198,7 @@ def make_labels(maker: Maker) -> list[Query]:
 
 MAKERS: dict[str, Callable[[Maker], list[Query]]] = {
     "caption": make_caption,
+    "panel": make_panel,
     "vqa": make_vqa,
     "pope": make_pope,
     "region": make_region,
