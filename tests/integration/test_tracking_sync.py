@@ -92,7 +92,7 @@ def test_pipeline_run_carries_everything(tracked: tuple[Paths, Registered]) -> N
     assert set(inputs) == {"coco", "vqav2", "pope", "mic"}
     tags = {tag.key: tag.value for tag in inputs["coco"].tags}
     assert tags["dvc.md5"].endswith(".dir")
-    assert tags["source"] == "world://coco?n=900&seed=1&test=500"
+    assert tags["source"] == "world://coco?n=1000&seed=1&test=500"
     assert str(paths.root) not in inputs["coco"].dataset.source
     for name in ("params.yaml", "dvc.lock", "scores.json", "validation.json", "samples.html"):
         assert store.artifact(registered.pipeline_run, name), name

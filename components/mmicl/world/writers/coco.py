@@ -21,7 +21,7 @@ from mmicl.world.rendering import SIZE, Placement, lay_out
 from mmicl.world.scenes import sample_scene
 from mmicl.world.writers.common import INFO, LICENSE, Studio, save_jpeg, save_json
 
-PANEL_SHARE = 0.12
+PANEL_SHARE = 0.25
 """Of the training pictures."""
 
 CATEGORIES = [
