@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from miniature_plot import draw_plot
-from miniature_tables import fill_markers, write_tables
+from miniature_tables import STAGES, fill_markers, write_tables
 
 from mmicl.errors import MmiclError, UserError
 from mmicl.files import read_json, write_json, write_text
@@ -90,27 +90,41 @@ def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def run_study(checkout: Paths, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Run the variants, seed by seed, and give each one's scores as it ends.
+    """Run the variants of the plan, and give each one's scores as it ends.
 
     Raises:
         MmiclError: A stage failed; what was at work beside it has ended by then.
     """
-    for seed in options.seeds:
-        for batch in plan_batches(options.only):
-            if options.jobs == 1 or len(batch) == 1:
-                for variant in batch:
-                    yield run_variant(checkout, seed, variant, options.set)
-                continue
-            with ThreadPoolExecutor(options.jobs) as pool:
-                begun = [
-                    pool.submit(run_variant, checkout, seed, variant, options.set)
-                    for variant in batch
-                ]
-                try:
-                    for done in as_completed(begun):
-                        yield done.result()
-                finally:
-                    pool.shutdown(cancel_futures=True)
+    for seed, batch in plan_study(options.seeds, options.only):
+        if options.jobs == 1 or len(batch) == 1:
+            for variant in batch:
+                yield run_variant(checkout, seed, variant, options.set)
+            continue
+        with ThreadPoolExecutor(options.jobs) as pool:
+            begun = [
+                pool.submit(run_variant, checkout, seed, variant, options.set) for variant in batch
+            ]
+            try:
+                for done in as_completed(begun):
+                    yield done.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+def plan_study(seeds: Sequence[int], chosen: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """Seeds and batches in their order: from every seed what the stages add, then the recipes.
+
+    So a study that is cut off has the most of what most is asked about.
+    """
+    stages = [name for name in chosen if name in STAGES.values()]
+    recipes = [name for name in chosen if name not in stages]
+    return [
+        (seed, batch)
+        for group in (stages, recipes)
+        if group
+        for seed in seeds
+        for batch in plan_batches(group)
+    ]
 
 
 def plan_batches(chosen: Sequence[str]) -> list[list[str]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from miniature_tables import STAGES, WHOLE, Key, Pooled, Run, pool_variant
+from miniature_tables import STAGES, WHOLE, Key, Pooled, Run, pool_variant, share_seeds
 
 from mmicl.registry.gates import UNRANKED
 
@@ -22,8 +22,9 @@ TITLES = (
 
 def draw_plot(runs: Sequence[Run], path: Path) -> None:
     """Write the picture; metrics of which more is not better are left out."""
-    variants = {head: _choose(pool_variant(runs, variant)) for head, variant in STAGES.items()}
-    whole = variants[WHOLE]
+    shared = share_seeds(runs, STAGES.values())
+    variants = {head: _choose(pool_variant(shared, variant)) for head, variant in STAGES.items()}
+    whole = _choose(pool_variant(runs, WHOLE))
     keys = list(dict.fromkeys(key for pooled in variants.values() for key in pooled))
     size = (max(12.0, 1.1 * len(keys)), 9.0)
     figure, (above, below) = plt.subplots(2, 1, figsize=size, layout="constrained")

@@ -1,6 +1,6 @@
 """What the runs of the study come to: pooled over seeds, as Markdown tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -131,8 +131,21 @@ def _write_controls(pooled: Mapping[Key, Pooled]) -> str:
     return _draw(heads, rows)
 
 
+def share_seeds(runs: Sequence[Run], variants: Collection[str]) -> list[Run]:
+    """The runs of those seeds that each of the variants has, but for variants without any run.
+
+    Means over different seeds are no comparison.
+    """
+    own = [run for run in runs if run["variant"] in variants]
+    measured = {run["variant"] for run in own}
+    found = [{run["seed"] for run in own if run["variant"] == name} for name in measured]
+    shared = set.intersection(*found) if found else set()
+    return [run for run in own if run["seed"] in shared]
+
+
 def _write_comparison(runs: Sequence[Run], variants: Mapping[str, str]) -> str:
     """Variants side by side, with the lead of each in brackets of its own."""
+    runs = share_seeds(runs, variants.values())
     columns = {head: pool_variant(runs, variant) for head, variant in variants.items()}
     keys = dict.fromkeys(key for pooled in columns.values() for key in pooled)
     rows = []
@@ -143,12 +156,12 @@ def _write_comparison(runs: Sequence[Run], variants: Mapping[str, str]) -> str:
             lead = "" if one is None or one.lead is None else f"; {one.lead:+.1f}"
             cells.append("-" if one is None else _write_interval(one) + lead)
         rows.append([" ".join(key), *cells])
-    return _draw(["score", *columns], rows)
+    return f"Seeds {_list_seeds(runs)}.\n\n" + _draw(["score", *columns], rows)
 
 
 def _write_legend(runs: Sequence[Run]) -> str:
     """What the figures are."""
-    seeds = ", ".join(dict.fromkeys(str(run["seed"]) for run in runs))
+    seeds = _list_seeds([run for run in runs if run["variant"] == WHOLE] or runs)
     return (
         f"In points; seeds {seeds}. *Value* and its 95 % interval (bootstrap over groups of "
         "items): the means over the seeds of the value, of the lower and of the upper end. *Lowest "
@@ -157,6 +170,10 @@ def _write_legend(runs: Sequence[Run]) -> str:
         "seed's own best control, and of the seeds the worst; below zero, the score is not shown "
         "to use the pictures. A score of which more is not better has none."
     )
+
+
+def _list_seeds(runs: Sequence[Run]) -> str:
+    return ", ".join(dict.fromkeys(str(run["seed"]) for run in runs))
 
 
 def _write_interval(one: Pooled) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import miniature
 import pytest
 from miniature import VARIANTS, parse_options, plan_batches, write_study
-from miniature_tables import WHOLE, fill_markers, pool, pool_variant, write_tables
+from miniature_tables import STAGES, WHOLE, fill_markers, pool, pool_variant, write_tables
 
 from mmicl.errors import UserError
 from mmicl.files import read_json
@@ -65,8 +65,9 @@ def test_tables_tell_value_interval_controls_and_lead() -> None:
     assert (
         "| pope accuracy | 90 | 65.0 [59.0, 71.0] | 52.0 | 50.0 | **55.0** | 54.0 | - | -3.0 |"
     ) in tables["controls"].splitlines()
-    line = "| pope accuracy | 60.0 [52.0, 68.0]; -3.0 | - | - | 65.0 [59.0, 71.0]; -3.0 |"
+    line = "| pope accuracy | 60.0 [52.0, 68.0]; -3.0 | - | - | 70.0 [66.0, 74.0]; +6.0 |"
     assert line in tables["stages"].splitlines()
+    assert tables["stages"].startswith("Seeds 1.")  # the only one that both variants have
     assert "seeds 1, 2." in tables["legend"]
 
 
@@ -147,7 +148,9 @@ def test_the_study_holds_every_seed_and_variant_in_order(
     wanted = [(seed, variant) for seed in (2, 1) for variant in VARIANTS]
     assert [(one["seed"], one["variant"]) for one in runs] == wanted
     assert sorted(begun) == sorted(wanted)
-    assert [begun[0], begun[len(VARIANTS)]] == [(2, "I+II"), (1, "I+II")]  # alone, before others
+    stages = len(STAGES)
+    assert [begun[0], begun[stages]] == [(2, "I+II"), (1, "I+II")]  # alone, before others
+    assert {name for _, name in begun[2 * stages :]} == set(VARIANTS) - set(STAGES.values())
 
 
 @pytest.mark.parametrize("jobs", ["1", "3"])
