@@ -27,8 +27,8 @@ FLOWS = {"flows.full.full": full, "flows.ablation.ablation": ablation}
 """Entrypoint, as in prefect.yaml -> flow."""
 
 
-def deploy(client: SyncPrefectClient, root: Path, pool: str) -> None:
-    """Make or update the work pool and every deployment of prefect.yaml.
+def make_pool(client: SyncPrefectClient, root: Path, pool: str) -> None:
+    """Make or update the work pool.
 
     One flow run at a time: two would fight over the checkout's stages.
 
@@ -52,6 +52,10 @@ def deploy(client: SyncPrefectClient, root: Path, pool: str) -> None:
                 name=pool, type="process", base_job_template=template, concurrency_limit=1
             )
         )
+
+
+def deploy(client: SyncPrefectClient, root: Path) -> None:
+    """Make or update every deployment of prefect.yaml; their work pools must be there."""
     for wanted in YAML(typ="safe").load(root / "prefect.yaml")["deployments"]:
         flow = FLOWS[wanted["entrypoint"]]
         client.create_deployment(

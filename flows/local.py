@@ -148,14 +148,15 @@ def _run_services(paths: Paths, port: int) -> Iterator[list[Service]]:
         server.start()
         from prefect.client.orchestration import get_client
 
-        from flows.deploy import deploy, reap  # takes seconds, while the server starts
+        from flows.deploy import deploy, make_pool, reap  # takes seconds, while the server starts
 
         server.wait()
         with get_client(sync_client=True) as client:
             if dead := reap(client):
                 _say(f"{dead} flow run(s) whose worker is gone: marked as crashed")
-            deploy(client, paths.root, POOL)
-        worker.start()
+            make_pool(client, paths.root, POOL)
+            worker.start()  # takes seconds, while the deployments are made
+            deploy(client, paths.root)
         yield [server, worker]
 
 
