@@ -71,6 +71,11 @@ def test_a_deleted_out_is_named_and_comes_back(toy_checkout: Paths) -> None:
     assert statuses(results)["pretrain"] == "up-to-date"
 
 
+def test_what_is_no_stage_has_no_fingerprint(toy_checkout: Paths) -> None:
+    with pytest.raises(UserError, match=r"no stage absent in dvc\.yaml"):
+        fingerprint(toy_checkout, "absent")
+
+
 def test_a_record_tells_what_ran_under_the_fingerprint_of_the_lock(toy_checkout: Paths) -> None:
     pipeline.bring_up_to_date(toy_checkout, ["fetch", "build"])
     mark = fingerprint(toy_checkout, "build")

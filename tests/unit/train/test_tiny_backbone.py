@@ -27,7 +27,7 @@ from mmicl.train.tiny.loop import load_batches, train
 from mmicl.train.tiny.marks import KINDS
 from mmicl.train.tiny.packed import group_rows
 from mmicl.train.tiny.panels import UNASKED, compare
-from mmicl.train.tiny.reading import NO_DECLARATION, ReadingTask
+from mmicl.train.tiny.reading import NO_DECLARATION, ReadingTask, list_right
 from mmicl.train.tiny.tasks import SKILLS, make_asked
 from mmicl.train.tiny.vision import (
     FEATURE_SCALE,
@@ -311,6 +311,16 @@ def test_a_step_is_a_pure_function_of_seed_and_number(
     _, task = parts
     assert task.make_batch(7) == task.make_batch(7)
     assert task.make_batch(7) != task.make_batch(8)
+
+
+def test_of_a_panel_every_caption_is_right_and_else_the_target_alone(
+    parts: tuple[Reader, ReadingTask],
+) -> None:
+    _, task = parts
+    (panel,), (question,) = (task.make_test(skill, "train", 1) for skill in ("panel", "vqa"))
+    assert len(set(list_right(panel))) == 5
+    assert panel.target in list_right(panel)
+    assert list_right(question) == [question.target]
 
 
 def test_batches_made_ahead_by_processes_are_the_same_and_in_order() -> None:
