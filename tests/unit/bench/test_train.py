@@ -176,4 +176,4 @@ def test_the_script_runs_to_its_table(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr
     assert "ours / reference:" in ended.stdout
-    assert read_json(tmp_path / "found.json")["ratio"]["ratio"] > 0  # `make bench-train` judges
+    assert read_json(tmp_path / "found.json")["ratio"]["ratio"] > 1
