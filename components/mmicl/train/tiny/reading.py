@@ -57,8 +57,10 @@ def find_claim(query: Query) -> str:
 
 def list_right(prompt: Prompt) -> list[str]:
     """The answers that are right, as far as they can be listed."""
-    panels = [it for it in prompt.pictures if isinstance(it, Panel)]
-    return write_panel_captions(panels[0]) if prompt.skill == "panel" else [prompt.target]
+    asked = prompt.pictures[-1]  # those of worked examples come before it
+    if prompt.skill == "panel" and isinstance(asked, Panel):
+        return write_panel_captions(asked)
+    return [prompt.target]
 
 
 class ReadingTask:
