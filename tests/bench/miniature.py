@@ -114,17 +114,14 @@ def run_study(checkout: Paths, options: argparse.Namespace) -> Iterator[dict[str
 def plan_study(seeds: Sequence[int], chosen: Sequence[str]) -> list[tuple[int, list[str]]]:
     """Seeds and batches in their order: from every seed what the stages add, then the recipes.
 
-    So a study that is cut off has the most of what most is asked about.
+    So a study that is cut off has the most of what most is asked about. Recipes share stage I;
+    where a variant of the stages has made it, none of them waits for another.
     """
     stages = [name for name in chosen if name in STAGES.values()]
     recipes = [name for name in chosen if name not in stages]
-    return [
-        (seed, batch)
-        for group in (stages, recipes)
-        if group
-        for seed in seeds
-        for batch in plan_batches(group)
-    ]
+    made = any(SKIP_I not in VARIANTS[name] for name in stages)
+    batches = [plan_batches(stages), [recipes] if made else plan_batches(recipes)]
+    return [(seed, batch) for group in batches for seed in seeds for batch in group if batch]
 
 
 def plan_batches(chosen: Sequence[str]) -> list[list[str]]:
@@ -134,6 +131,8 @@ def plan_batches(chosen: Sequence[str]) -> list[list[str]]:
     the other way of stage I runs beside those that share the first one's, then those that share
     its own.
     """
+    if not chosen:
+        return []
     first = chosen[0]
     other = [name for name in chosen if (SKIP_I in VARIANTS[name]) != (SKIP_I in VARIANTS[first])]
     same = [name for name in chosen[1:] if name not in other]

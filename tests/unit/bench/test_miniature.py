@@ -6,7 +6,7 @@ from typing import Any
 
 import miniature
 import pytest
-from miniature import VARIANTS, parse_options, plan_batches, write_study
+from miniature import VARIANTS, parse_options, plan_batches, plan_study, write_study
 from miniature_tables import STAGES, WHOLE, fill_markers, pool, pool_variant, write_tables
 
 from mmicl.errors import UserError
@@ -111,6 +111,13 @@ def test_no_stage_is_computed_twice_at_the_same_time(chosen: list[str]) -> None:
         new = [stage for name in batch for stage in shared_stages(name) - made]
         assert len(new) == len(set(new))
         made |= set(new)
+
+
+def test_recipes_wait_for_one_another_only_where_stage_one_is_not_there_yet() -> None:
+    recipes = ["paper", "released", "all"]
+    assert plan_study([1, 2], ["I+II", *recipes])[2:] == [(1, recipes), (2, recipes)]
+    for chosen in (recipes, ["II", *recipes]):
+        assert plan_study([1], chosen)[-2:] == [(1, ["paper"]), (1, ["released", "all"])]
 
 
 def test_variants_keep_their_order_and_unknown_ones_are_named(
