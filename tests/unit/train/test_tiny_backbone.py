@@ -475,6 +475,7 @@ def test_the_command_writes_a_backbone_that_loads(tmp_path: Path) -> None:
         "--out", str(tmp_path / "out"), "--state", str(tmp_path / "state"), "--bank", str(bank),
         "--vision-steps", "2", "--language-steps", "2", "--vision-batch", "4",
         "--language-batch", "4", "--measure", "1", "--nice", "0",
+        "--vision-hardware", "a GPU", "--language-hardware", "two cores",
     ]  # fmt: skip
     assert main(arguments) == 0
     model, _ = load_model(str(tmp_path / "out"))
@@ -482,6 +483,8 @@ def test_the_command_writes_a_backbone_that_loads(tmp_path: Path) -> None:
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "\n| vqa | " in card
     assert "--seed 0" in card
+    assert "- vision: 2 steps of 4, learning rate 0.001, 0 minutes on a GPU\n" in card
+    assert "- language: 2 steps of 4, learning rate 0.001, 0 minutes on two cores\n" in card
     size = sum(path.stat().st_size for path in (tmp_path / "out").iterdir())
     assert size < 10_000_000
     start = build_model(build_config(), 0)

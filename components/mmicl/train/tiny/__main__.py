@@ -26,7 +26,7 @@ log = logging.getLogger("mmicl.train.tiny")
 
 VISION = {"steps": 16000, "learning_rate": 1e-3, "weight_decay": 0.01}
 LANGUAGE = {"steps": 12000, "learning_rate": 1e-3, "weight_decay": 0.01}
-VISION_BATCH, LANGUAGE_BATCH = 64, 128
+BATCH = 64
 VISION_FILE, LANGUAGE_FILE = "vision.safetensors", "language.safetensors"
 
 
@@ -42,14 +42,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vision-steps", type=int, default=VISION["steps"])
     parser.add_argument("--language-steps", type=int, default=LANGUAGE["steps"])
-    parser.add_argument("--vision-batch", type=int, default=VISION_BATCH)
-    parser.add_argument("--language-batch", type=int, default=LANGUAGE_BATCH)
+    parser.add_argument("--vision-batch", type=int, default=BATCH)
+    parser.add_argument("--language-batch", type=int, default=BATCH)
     parser.add_argument("--measure", type=int, default=200, help="prompts a skill and split")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--workers", type=int, default=0, help="processes that make the batches")
-    parser.add_argument("--hardware", default="one core", help="told by the card")
-    parser.add_argument("--note", default="", help="told by the card, of how it was made")
+    parser.add_argument("--vision-hardware", default="one core", help="told by the card")
+    parser.add_argument("--language-hardware", default="one core", help="told by the card")
     parser.add_argument("--nice", type=int, default=19)
     parser.add_argument(
         "--part", choices=("vision", "language", "all"), default="all",
@@ -181,20 +181,18 @@ def write_card(
 
     measured, parameters = measure_backbone(options.out, bank, options.seed, options.measure)
     halves = {"vision": VISION, "language": LANGUAGE}
-    steps = {"vision": options.vision_steps, "language": options.language_steps}
-    batch = {"vision": options.vision_batch, "language": options.language_batch}
+    given = vars(options)
     made = {
         "seed": options.seed,
-        "hardware": options.hardware,
-        "note": options.note,
         "parameters": parameters,
         "measured_on": options.measure,
         **{
             name: {
                 **half,
-                "steps": steps[name],
-                "batch": batch[name],
+                "steps": given[f"{name}_steps"],
+                "batch": given[f"{name}_batch"],
                 "seconds": round(seconds[name]),
+                "hardware": given[f"{name}_hardware"],
             }
             for name, half in halves.items()
         },

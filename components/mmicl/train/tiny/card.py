@@ -47,15 +47,14 @@ def write_card(made: Mapping[str, Any], measured: Mapping[str, Mapping[str, floa
     """The card as Markdown.
 
     Args:
-        made: Seed, batch, steps, threads, seconds and the like of both halves, as quality.json.
+        made: Seed, batch, steps, seconds, hardware and the like of both halves, as quality.json.
         measured: Column -> skill -> points, as `quality.measure_backbone` gives them.
     """
     count = made["measured_on"]
-    note = f"\n\n{made['note']}" if made["note"] else ""
     text = HEAD.format(
         parameters=made["parameters"],
         command=COMMAND.format(seed=made["seed"]),
-        made="\n".join(_tell_half(made, half) for half in ("vision", "language")) + note,
+        made="\n".join(_tell_half(made, half) for half in ("vision", "language")),
         count=count,
         margin=100 / count**0.5,
     )
@@ -76,5 +75,5 @@ def _tell_half(made: Mapping[str, Any], half: str) -> str:
     own = made[half]
     return (
         f"- {half}: {own['steps']:,} steps of {own['batch']}, learning rate "
-        f"{own['learning_rate']:g}, {own['seconds'] / 60:.0f} minutes on {made['hardware']}"
+        f"{own['learning_rate']:g}, {own['seconds'] / 60:.0f} minutes on {own['hardware']}"
     )
