@@ -17,7 +17,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -61,20 +62,34 @@ def fork_workers(processes: int) -> ProcessPoolExecutor:
 def map_in_processes(
     work: Callable[[Item], Value], items: Sequence[Item], processes: int
 ) -> dict[Item, Value]:
+    """Do the work for every item, as `stream_in_processes` does; no process waits for another."""
+    done = stream_in_processes(work, items, processes, ahead=len(items))
+    return dict(zip(items, done, strict=True))
+
+
+def stream_in_processes(
+    work: Callable[[Item], Value], items: Sequence[Item], processes: int, *, ahead: int
+) -> Generator[Value]:
     """Do the work for every item, in forked processes that share what is loaded.
 
-    On a processor, results are the same in any process; a GPU is not for two.
+    On a processor, results are the same in any process; a GPU is not for two. They come in the
+    order of the items; `ahead` of them may be under way or wait to be taken.
 
     Raises:
         MmiclError: The first that a process met; what had not begun is left.
     """
     if min(processes, len(items)) < 2:
-        return {item: work(item) for item in items}
+        yield from map(work, items)
+        return
     _SHARED["work"] = work
     with fork_workers(processes) as pool:
-        begun = {item: pool.submit(_do_shared, item) for item in items}
         try:
-            return {item: future.result() for item, future in begun.items()}
+            waiting = deque(pool.submit(_do_shared, item) for item in items[:ahead])
+            for item in items[ahead:]:
+                yield waiting.popleft().result()
+                waiting.append(pool.submit(_do_shared, item))
+            while waiting:
+                yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -6,74 +6,68 @@ on which other datasets are there.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from mmicl.config import Build
 from mmicl.errors import DataError
-from mmicl.files import replace_folder, write_json, write_rows
-from mmicl.mic.chance import draw, rank
-from mmicl.mic.exemplars import ExemplarPool
-from mmicl.mic.queries import YES_NO, Query, expand
-from mmicl.mic.scheme import find_fault, render
+from mmicl.files import RowWriter, make_table, replace_folder, write_json
+from mmicl.mic.chance import draw
+from mmicl.mic.exemplars import ExemplarPool, Place
+from mmicl.mic.queries import Query, expand
+from mmicl.mic.scheme import render
+from mmicl.mic.selection import Counts, HeldOut, Survey, draw_queries, survey, take
 from mmicl.mic.templates import TASKS, pick_template
-from mmicl.records import Example, Sample, Split, Template, split_reference
+from mmicl.records import Example, Sample, Split, Template
+from mmicl.supervision import stream_in_processes
 
 Bank = Mapping[str, list[Template]]
-HeldOut = Mapping[Split, frozenset[str]]
-"""Split -> pictures (sha256) that no sample of it may show."""
 PARTS = ("pretrain", "finetune", "val")
-
-
-@dataclass
-class Counts:
-    """What became of one dataset's Examples in one part.
-
-    `candidates` = `dropped` + `not_drawn` + `taken` (Examples); `samples` are the rows written,
-    more than `taken` where a puzzle gives two.
-    """
-
-    quota: int
-    candidates: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-    not_drawn: int = 0
-    taken: int = 0
-    samples: int = 0
+ROWS_A_TASK = 4096
+"""Examples or samples that a process works on at one time."""
 
 
 @dataclass(frozen=True)
-class Built:
-    """The samples of each part of `PARTS`, sorted by id, and the manifest."""
+class Recipe:
+    """What decides which samples come out of a dataset, beside its Examples.
 
-    samples: dict[str, list[Sample]]
-    manifest: dict[str, Any]
-
-
-def find_held_out(examples: Iterable[Example]) -> HeldOut:
-    """The pictures (sha256) that no sample of a split may show, whatever its dataset.
-
-    Training shows none of a validation or test split, validation none of a test split: one photo
-    can serve a caption to train on and a question to be tested with, and where test answers are
-    hidden it is the validation split that benchmarks ask. Panels of matrices are left out: they are
-    symbols, and the same one rightly turns up in many puzzles.
+    Attributes:
+        bank: Task -> templates.
+        config: Quotas, budget and switches.
+        seed: Of every draw.
+        held_out: Pictures that neither queries nor exemplars may show (`find_held_out`).
+        processes: Work side by side; the samples are the same with any number.
     """
-    shown: dict[Split, set[str]] = {"train": set(), "val": set(), "test": set()}
-    for example in examples:
-        if example.task != "raven":
-            shown[example.split].update(split_reference(image)[0] for image in example.images)
-    return {"train": frozenset(shown["val"] | shown["test"]), "val": frozenset(shown["test"])}
+
+    bank: Bank
+    config: Build
+    seed: int
+    held_out: HeldOut = field(default_factory=dict)
+    processes: int = 1
+
+    @property
+    def plan(self) -> list[tuple[str, Split, dict[str, int]]]:
+        """Part, the split it is taken from, and its quotas by dataset."""
+        config = self.config
+        return [
+            ("pretrain", "train", config.pretrain),
+            ("finetune", "train", config.finetune),
+            ("val", "val", dict.fromkeys(config.finetune, config.validation)),
+        ]
 
 
 def build(
-    examples: Mapping[str, Iterable[Example]],
-    bank: Bank,
-    config: Build,
-    seed: int,
-    held_out: HeldOut | None = None,
-) -> Built:
-    """Build all parts.
+    folder: Path, open_examples: Callable[[str], Sequence[Example]], recipe: Recipe
+) -> dict[str, Any]:
+    """Build all parts: one Parquet file each and manifest.json.
+
+    The folder appears whole or not at all. Rows are sorted by id, and made while they are written:
+    a dataset's Examples are open one at a time, and its samples never together in memory.
 
     - pretrain: training split, quotas `config.pretrain`, no exemplars.
     - finetune: training split, quotas `config.finetune`, 0 to `max_exemplars` exemplars.
@@ -83,154 +77,148 @@ def build(
     A puzzle of several yes/no questions (RAVEN, Winoground) gives two samples, one of each answer.
 
     Args:
-        examples: Dataset name -> its Examples, of all splits, in any order.
-        bank: Task -> templates.
-        config: Quotas, budget and switches.
-        seed: Of every draw.
-        held_out: Pictures that neither queries nor exemplars may show (`find_held_out`).
+        folder: Where they go.
+        open_examples: Gives the Examples of a dataset by its name, of all splits, in any order.
+        recipe: What is made of them.
+
+    Returns:
+        The manifest: what was asked, what came out of each dataset, and of what shape it is.
 
     Raises:
         DataError: A quota asks for samples of a dataset that has no usable Example, or the bank
             has no template for a task.
     """
-    plan: list[tuple[str, Split, dict[str, int]]] = [
-        ("pretrain", "train", config.pretrain),
-        ("finetune", "train", config.finetune),
-        ("val", "val", dict.fromkeys(config.finetune, config.validation)),
-    ]
-    samples: dict[str, list[Sample]] = {part: [] for part in PARTS}
-    counts: dict[str, dict[str, Counts]] = {part: {} for part in PARTS}
-    for name in sorted({*config.pretrain, *config.finetune}):
-        rows, shown = _part_by_pictures(examples[name], held_out or {})
-        pool = ExemplarPool(rows if config.scheme.in_context else ())
-        for part, split, quotas in plan:
-            if name not in quotas:
-                continue
-            count = Counts(quotas[name])
-            if number := sum(row.split == split for row in shown):
-                count.candidates += number
-                count.dropped["picture_held_out"] += number
-            queries = _take([row for row in rows if row.split == split], count, part, config, seed)
-            if part != "val" and count.quota and not queries:
-                reasons = "".join(f", {many}: {why}" for why, many in count.dropped.items())
-                raise DataError(
-                    f"{part} asks for {count.quota} samples, but none of its {count.candidates} "
-                    f"{split} examples can be used{reasons}",
-                    where=name,
-                    remedy="deal the dataset out anew (resplit), or set its quota to 0",
-                )
-            exemplars = None if part == "pretrain" else pool
-            samples[part] += [
-                _write(query, part, bank, exemplars, config, seed) for query in queries
-            ]
-            counts[part][name] = count
-    for rows in samples.values():
-        rows.sort(key=lambda sample: sample.id)
-    return Built(samples, _describe(samples, counts, config, seed))
-
-
-def write_built(folder: Path, built: Built) -> None:
-    """Write one Parquet file a part and manifest.json; the folder appears whole or not at all."""
+    parts = {part: Shape() for part in PARTS}
+    names = {*recipe.config.pretrain, *recipe.config.finetune}
     with replace_folder(folder) as temporary:
-        for part, rows in built.samples.items():
-            write_rows(temporary / f"{part}.parquet", rows, Sample)
-        write_json(temporary / "manifest.json", built.manifest)
+        with ExitStack() as stack:
+            writers = {
+                part: stack.enter_context(RowWriter(temporary / f"{part}.parquet", Sample))
+                for part in PARTS
+            }
+            for name in sorted(names, key=lambda name: f"{name}/"):  # as the samples' ids begin
+                _build_dataset(name, open_examples(name), recipe, writers, parts)
+        config = recipe.config.model_dump()
+        told = {part: shape.describe() for part, shape in parts.items()}
+        manifest = {"seed": recipe.seed, "build": config, "parts": told}
+        write_json(temporary / "manifest.json", manifest)
+    return manifest
 
 
-def _part_by_pictures(
-    examples: Iterable[Example], held_out: HeldOut
-) -> tuple[list[Example], list[Example]]:
-    """Examples that show no picture held out from their split, and those that do."""
-    parts: tuple[list[Example], list[Example]] = ([], [])
-    for example in examples:
-        barred = held_out.get(example.split, frozenset())
-        shows = any(split_reference(image)[0] in barred for image in example.images)
-        parts[shows].append(example)
-    return parts
+def _build_dataset(
+    name: str,
+    examples: Sequence[Example],
+    recipe: Recipe,
+    writers: Mapping[str, RowWriter[Sample]],
+    parts: Mapping[str, "Shape"],
+) -> None:
+    """Write the samples of one dataset."""
+    found = _survey_all(examples, recipe)
+    pool = ExemplarPool(examples, found.places)
+    for part, split, quotas in recipe.plan:
+        if name not in quotas:
+            continue
+        taken, count = take(found, split, quotas[name], part, recipe.seed)
+        if part != "val" and count.quota and not taken:
+            reasons = "".join(f", {many}: {why}" for why, many in count.dropped.items())
+            raise DataError(
+                f"{part} asks for {count.quota} samples, but none of its {count.candidates} "
+                f"{split} examples can be used{reasons}",
+                where=name,
+                remedy="deal the dataset out anew (resplit), or set its quota to 0",
+            )
+        parts[part].datasets[name] = count
+        source = Source(part, examples, None if part == "pretrain" else pool, recipe)
+        works = [taken[at : at + ROWS_A_TASK] for at in range(0, len(taken), ROWS_A_TASK)]
+        ahead = 2 * recipe.processes
+        for table in stream_in_processes(source.write, works, recipe.processes, ahead=ahead):
+            writers[part].write_table(table)
+            parts[part].count(table)
 
 
-def _take(
-    examples: list[Example], count: Counts, part: str, config: Build, seed: int
-) -> list[Query]:
-    """The queries that fill a quota, and what became of the rest (into `count`)."""
-    usable: list[tuple[str, list[Query]]] = []
-    for example in examples:
-        count.candidates += 1
-        queries = _training_queries(example, seed)
-        faults = {find_fault(query, config.scheme, config.max_images) for query in queries} - {""}
-        if faults:
-            count.dropped[min(faults)] += 1
-        else:
-            usable.append((rank("take", seed, part, example.id), queries))
-    usable.sort(key=lambda item: item[0])
-    taken: list[Query] = []
-    for _, queries in usable:
-        if len(taken) + len(queries) <= count.quota:
-            taken += queries
-            count.taken += 1
-        else:
-            count.not_drawn += 1
-    count.samples = len(taken)
-    return taken
+def _survey_all(examples: Sequence[Example], recipe: Recipe) -> Survey:
+    """Look through a dataset."""
+    works = [
+        range(at, min(at + ROWS_A_TASK, len(examples)))
+        for at in range(0, len(examples), ROWS_A_TASK)
+    ]
+
+    def look(rows: range) -> Survey:
+        return survey(examples, rows, recipe.held_out, recipe.config, recipe.seed)
+
+    whole = Survey()
+    for found in stream_in_processes(look, works, recipe.processes, ahead=2 * recipe.processes):
+        whole.add(found)
+    return whole
 
 
-def _training_queries(example: Example, seed: int) -> list[Query]:
-    """An Example's queries; of several yes/no questions one with each answer, so that they balance.
+@dataclass(frozen=True)
+class Source:
+    """What the samples of one dataset in one part are written from.
 
-    A RAVEN puzzle has one right panel and seven wrong ones: taken whole, "no" would be right in
-    seven of eight.
+    `pool` is None where they have no exemplars.
     """
-    queries = expand(example)
-    if len(queries) == 1:
-        return queries
-    balanced = []
-    for answer in YES_NO:
-        same = [query for query in queries if query.target == answer]
-        balanced.append(same[draw(len(same), "balance", seed, answer, example.id)])
-    return balanced
+
+    part: str
+    examples: Sequence[Example]
+    pool: ExemplarPool | None
+    recipe: Recipe
+
+    def write(self, places: Sequence[Place]) -> pa.Table:
+        """The samples of some queries."""
+        seed = self.recipe.seed
+        queries = (draw_queries(expand(self.examples[it.row]), seed)[it.number] for it in places)
+        return make_table((self._write(query) for query in queries), Sample)
+
+    def _write(self, query: Query) -> Sample:
+        """One sample: draw template and exemplars, render."""
+        config, seed = self.recipe.config, self.recipe.seed
+        template = pick_template(self.recipe.bank, query.task, seed, query.id)
+        exemplars: list[Query] = []
+        if self.pool is not None and TASKS[query.task].exemplars:
+            number = draw(config.max_exemplars + 1, "exemplars", seed, query.id)
+            exemplars = self.pool.choose(query, number, seed)
+        rendered = render(
+            query, template, exemplars, scheme=config.scheme, max_images=config.max_images
+        )
+        return Sample(
+            id=f"{self.part}/{query.id}", source=query.source, dataset=query.dataset,
+            split=query.split, task=query.task, images=rendered.images, prompt=rendered.prompt,
+            target=rendered.target, template=template.id, exemplars=rendered.exemplars,
+            group=query.group,
+        )  # fmt: skip
 
 
-def _write(
-    query: Query, part: str, bank: Bank, pool: ExemplarPool | None, config: Build, seed: int
-) -> Sample:
-    """One sample: draw template and exemplars, render."""
-    template = pick_template(bank, query.task, seed, query.id)
-    exemplars: list[Query] = []
-    if pool is not None and TASKS[query.task].exemplars:
-        number = draw(config.max_exemplars + 1, "exemplars", seed, query.id)
-        exemplars = pool.choose(query, number, seed)
-    rendered = render(
-        query, template, exemplars, scheme=config.scheme, max_images=config.max_images
-    )
-    return Sample(
-        id=f"{part}/{query.id}", source=query.source, dataset=query.dataset, split=query.split,
-        task=query.task, images=rendered.images, prompt=rendered.prompt, target=rendered.target,
-        template=template.id, exemplars=rendered.exemplars, group=query.group,
-    )  # fmt: skip
+@dataclass
+class Shape:
+    """The samples of a part, counted."""
 
+    samples: int = 0
+    images: Counter[int] = field(default_factory=Counter)
+    exemplars: Counter[int] = field(default_factory=Counter)
+    templates: Counter[str] = field(default_factory=Counter)
+    datasets: dict[str, Counts] = field(default_factory=dict)
 
-def _describe(
-    samples: Mapping[str, list[Sample]],
-    counts: Mapping[str, Mapping[str, Counts]],
-    config: Build,
-    seed: int,
-) -> dict[str, Any]:
-    """The manifest: what was asked, what came out of each dataset, and of what shape it is."""
+    def count(self, table: pa.Table) -> None:
+        """Take samples into account."""
+        self.samples += table.num_rows
+        self.images.update(map(len, table.column("images").to_pylist()))
+        self.exemplars.update(map(len, table.column("exemplars").to_pylist()))
+        self.templates.update(table.column("template").to_pylist())
 
-    def tally(values: Iterable[int | str]) -> dict[str, int]:
-        return {str(value): number for value, number in sorted(Counter(values).items())}
-
-    parts = {
-        part: {
-            "samples": len(rows),
-            "images_per_sample": tally(len(row.images) for row in rows),
-            "exemplars_per_sample": tally(len(row.exemplars) for row in rows),
-            "templates": tally(row.template for row in rows),
+    def describe(self) -> dict[str, Any]:
+        """As the manifest tells it."""
+        return {
+            "samples": self.samples,
+            "images_per_sample": _tally(self.images),
+            "exemplars_per_sample": _tally(self.exemplars),
+            "templates": _tally(self.templates),
             "datasets": {
                 name: {**vars(count), "dropped": dict(sorted(count.dropped.items()))}
-                for name, count in counts[part].items()
+                for name, count in self.datasets.items()
             },
         }
-        for part, rows in samples.items()
-    }
-    return {"seed": seed, "build": config.model_dump(), "parts": parts}
+
+
+def _tally(numbers: Mapping[Any, int]) -> dict[str, int]:
+    return {str(value): number for value, number in sorted(numbers.items())}

@@ -1,6 +1,7 @@
 """Worked examples for a query: from the training split of its own dataset, and never a leak."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from mmicl.mic.chance import draw
 from mmicl.mic.queries import Query, expand
@@ -9,25 +10,48 @@ from mmicl.mic.templates import TASKS
 from mmicl.records import Example, split_reference
 
 
+class Place(NamedTuple):
+    """Where a query is to be found: its id, the row of its Example, its number among those of it.
+
+    A million of them fit into memory where a million queries would not.
+    """
+
+    id: str
+    row: int
+    number: int
+
+
+def find_places(queries: Sequence[Query], row: int) -> list[Place]:
+    """Which queries of an Example, all of them given, may stand before others as worked examples.
+
+    Those of the training split of tasks that allow exemplars, without what cannot be rendered.
+    """
+    return [
+        Place(query.id, row, number)
+        for number, query in enumerate(queries)
+        if query.split == "train" and TASKS[query.task].exemplars and not find_fault(query)
+    ]
+
+
 class ExemplarPool:
     """The Examples of one dataset that may stand before a query as worked examples.
 
-    Takes from `examples` the training split of tasks that allow exemplars, without records that
-    cannot be rendered. The order of `examples` does not matter.
+    The order of `examples` does not matter.
+
+    Args:
+        examples: The dataset's Examples, looked up by row.
+        places: Those that may be chosen; every one that `find_places` gives, if not given.
     """
 
-    def __init__(self, examples: Iterable[Example]) -> None:
-        usable = [
-            query
-            for example in examples
-            if example.split == "train"
-            for query in expand(example)
-            if TASKS[query.task].exemplars and not find_fault(query)
-        ]
-        self._queries = sorted(usable, key=lambda query: query.id)
+    def __init__(self, examples: Sequence[Example], places: Iterable[Place] | None = None) -> None:
+        if places is None:
+            rows = enumerate(map(expand, examples))
+            places = (place for row, queries in rows for place in find_places(queries, row))
+        self._examples = examples
+        self._places = sorted(places)
 
     def __len__(self) -> int:
-        return len(self._queries)
+        return len(self._places)
 
     def choose(self, query: Query, count: int, seed: int) -> list[Query]:
         """Draw up to `count` exemplars for a query, by hash of (seed, the query's id).
@@ -37,7 +61,7 @@ class ExemplarPool:
         `count` only where the pool has no more of that kind.
         """
         chosen: list[Query] = []
-        if not TASKS[query.task].exemplars or not self._queries:
+        if not TASKS[query.task].exemplars or not self._places:
             return chosen
         pictures, groups = _pictures(query), {query.group}
         for place in range(count):
@@ -58,7 +82,8 @@ class ExemplarPool:
     def _walk(self, start: int) -> Iterator[Query]:
         """Once round the pool, from `start`; the first steps nearly always suffice."""
         for step in range(len(self)):
-            yield self._queries[(start + step) % len(self)]
+            place = self._places[(start + step) % len(self)]
+            yield expand(self._examples[place.row])[place.number]
 
 
 def _pictures(query: Query) -> set[str]:

@@ -3,11 +3,19 @@
 import shutil
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmicl.errors import DataError
-from mmicl.files import hash_file, replace_folder, write_json, write_rows
+from mmicl.files import (
+    RowWriter,
+    hash_file,
+    replace_file,
+    replace_folder,
+    write_json,
+    write_rows,
+)
 from mmicl.images.look import PICTURES, PictureRow
 from mmicl.images.store import ImageWriter
 from mmicl.records import Example, Rejected, Split
@@ -59,37 +67,55 @@ def ingest_dataset(
     with replace_folder(images_out) as images, replace_folder(examples_out) as tables:
         with ImageWriter(images) as writer:
             context = ReadContext(name, folder, writer, resplit, named=reader.named)
-            examples, rejected, records = _read(reader, context)
-        if not records:
+            intake = _read(reader, context, tables)
+        if not intake.records:
             files = ", ".join(reader.files)
             message = f"no record found by reader {reader.name}"
             raise DataError(message, where=f"dataset {name}", remedy=f"it reads {files}")
-        _check_share(name, rejected, records, max_quarantined, quarantine)
-        write_rows(tables / EXAMPLES, examples, Example)
-        write_rows(tables / REJECTED, rejected, Rejected)
+        _check_share(name, intake, max_quarantined, tables / REJECTED, quarantine)
         write_rows(tables / PICTURES, writer.describe(), PictureRow)
-        manifest = _describe(reader, context, examples, rejected, records)
+        manifest = _describe(reader, context, intake)
         write_json(tables / MANIFEST, manifest)
     shutil.rmtree(quarantine, ignore_errors=True)  # of an earlier try
     return manifest
 
 
-def _read(reader: Reader, context: ReadContext) -> tuple[list[Example], list[Rejected], int]:
-    """All Examples, all rejected records, and how many records there were."""
-    examples: list[Example] = []
-    rejected: list[Rejected] = []
-    seen: set[str] = set()
-    records = 0
-    for result in reader.read(context):
-        records += 1
-        if isinstance(result, Rejected):
-            rejected.append(result)
-        elif double := next((row for row in result if row.id in seen), None):
-            rejected.append(_reject_double(double))
-        else:
-            examples += result
-            seen.update(row.id for row in result)
-    return examples, rejected, records
+@dataclass
+class Intake:
+    """What became of a dataset's records."""
+
+    records: int = 0
+    splits: Counter[str] = field(default_factory=Counter)
+    """Examples of each split."""
+    rejected: Counter[str] = field(default_factory=Counter)
+    """Records that could not be read, by reason."""
+    first: dict[str, Rejected] = field(default_factory=dict)
+    """Reason -> the first record that was rejected for it."""
+
+
+def _read(reader: Reader, context: ReadContext, tables: Path) -> Intake:
+    """Write all Examples and all rejected records while they are read."""
+    intake, seen = Intake(), set[str]()
+    with (
+        RowWriter(tables / EXAMPLES, Example) as examples,
+        RowWriter(tables / REJECTED, Rejected) as rejected,
+    ):
+        for result in reader.read(context):
+            intake.records += 1
+            if isinstance(result, Rejected):
+                row = result
+            elif double := next((one for one in result if one.id in seen), None):
+                row = _reject_double(double)
+            else:
+                for one in result:
+                    examples.write(one)
+                    intake.splits[one.split] += 1
+                    seen.add(one.id)
+                continue
+            rejected.write(row)
+            intake.rejected[row.reason] += 1
+            intake.first.setdefault(row.reason, row)
+    return intake
 
 
 def _reject_double(example: Example) -> Rejected:
@@ -99,34 +125,27 @@ def _reject_double(example: Example) -> Rejected:
     )  # fmt: skip
 
 
-def _check_share(
-    name: str, rejected: list[Rejected], records: int, limit: float, quarantine: Path
-) -> None:
+def _check_share(name: str, intake: Intake, limit: float, table: Path, quarantine: Path) -> None:
     """Refuse the dataset if too many records are rejected, and leave them to be looked at."""
-    share = len(rejected) / records
-    if share <= limit and len(rejected) < records:
+    records, rejected = intake.records, intake.rejected.total()
+    share = rejected / records
+    if share <= limit and rejected < records:
         return
-    write_rows(quarantine / REJECTED, rejected, Rejected)
-    (reason, count), *_ = Counter(row.reason for row in rejected).most_common(1)
-    first = next(row for row in rejected if row.reason == reason)
+    with replace_file(quarantine / REJECTED) as temporary:
+        shutil.copyfile(table, temporary)
+    (reason, count), *_ = intake.rejected.most_common(1)
+    first = intake.first[reason]
     bar = f", more than max_quarantined {limit:.1%}" if share > limit else ""
     raise DataError(
-        f"{len(rejected)} of {records} records ({share:.1%}) cannot be read{bar}; most often "
+        f"{rejected} of {records} records ({share:.1%}) cannot be read{bar}; most often "
         f"{reason} ({count}), first in {first.file} record {first.record}: {first.detail}",
         where=f"dataset {name}",
         remedy=f"see {quarantine / REJECTED}, mend the files or raise max_quarantined",
     )
 
 
-def _describe(
-    reader: Reader,
-    context: ReadContext,
-    examples: list[Example],
-    rejected: list[Rejected],
-    records: int,
-) -> dict[str, Any]:
+def _describe(reader: Reader, context: ReadContext, intake: Intake) -> dict[str, Any]:
     """The manifest; equal inputs give equal manifests."""
-    splits = Counter(row.split for row in examples)
     fetched = context.folder / MANIFEST
     return {
         "dataset": context.dataset,
@@ -134,12 +153,12 @@ def _describe(
         "task": reader.task,
         "official_licence": reader.licence,
         "resplit": context.resplit and dict(context.resplit),
-        "records": records,
-        "examples": len(examples),
-        "splits": {split: splits[split] for split in SPLITS},
-        "quarantined": dict(Counter(row.reason for row in rejected)),
-        "quarantined_total": len(rejected),
-        "quarantined_share": round(len(rejected) / records, 6),
+        "records": intake.records,
+        "examples": intake.splits.total(),
+        "splits": {split: intake.splits[split] for split in SPLITS},
+        "quarantined": dict(intake.rejected),
+        "quarantined_total": intake.rejected.total(),
+        "quarantined_share": round(intake.rejected.total() / intake.records, 6),
         "unused": dict(context.unused),
         "images": len(context.writer.sizes),
         "sources": context.sources,

@@ -1,9 +1,12 @@
 """Stage build: MIC samples from the Examples of every dataset and the instruction bank."""
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
 
-from mmicl.files import read_rows
-from mmicl.mic.builder import build, find_held_out, write_built
+from mmicl.files import open_rows, read_columns
+from mmicl.mic.builder import Recipe, build
+from mmicl.mic.selection import SHOWN, find_held_out
 from mmicl.mic.templates import load_bank
 from mmicl.records import Example
 from mmicl.stages import StageContext
@@ -20,21 +23,26 @@ def run(context: StageContext) -> None:
     Raises:
         DataError: Examples or the bank are missing or malformed, or a quota cannot be met at all.
     """
-    config = context.config.build
-    examples = {
-        name: read_rows(context.paths.examples(name) / "examples.parquet", Example)
-        for name in sorted(context.config.datasets)
-    }
-    held_out = find_held_out(row for rows in examples.values() for row in rows)
-    bank = load_bank(context.paths.bank)
-    built = build(examples, bank, config, context.config.seed, held_out)
-    write_built(context.paths.mic, built)
-    for part, rows in built.samples.items():
-        context.facts[f"{part}_samples"] = len(rows)
-        for name, counts in built.manifest["parts"][part]["datasets"].items():
-            dropped = sum(counts["dropped"].values())
+    config = context.config
+
+    def locate(name: str) -> Path:
+        return context.paths.examples(name) / "examples.parquet"
+
+    def open_examples(name: str) -> Sequence[Example]:
+        return open_rows(locate(name), Example)
+
+    held_out = find_held_out(
+        read_columns(locate(name), Example, SHOWN) for name in sorted(config.datasets)
+    )
+    recipe = Recipe(
+        load_bank(context.paths.bank), config.build, config.seed, held_out, config.launch.workers
+    )
+    manifest = build(context.paths.mic, open_examples, recipe)
+    for part, told in manifest["parts"].items():
+        context.facts[f"{part}_samples"] = told["samples"]
+        for name, counts in told["datasets"].items():
             log.info(
                 "%s %s: %d samples of %d asked, from %d of %d examples, %d dropped",
                 part, name, counts["samples"], counts["quota"], counts["taken"],
-                counts["candidates"], dropped,
+                counts["candidates"], sum(counts["dropped"].values()),
             )  # fmt: skip

@@ -11,7 +11,7 @@ from mmicl.browse.page import open_view
 from mmicl.config import load_config
 from mmicl.files import write_rows
 from mmicl.images.store import ImageWriter
-from mmicl.mic.builder import build, write_built
+from mmicl.mic.builder import Recipe, build
 from mmicl.paths import Paths
 from mmicl.records import Example, ImageBox, crop_reference
 
@@ -43,7 +43,8 @@ def fill(root: Path) -> Paths:
         write_rows(paths.examples(name) / "examples.parquet", examples[name], Example)
     config = load_config(ROOT / "profiles" / "tiny.yaml").build
     quotas = {"pretrain": {"coco": 60}, "finetune": {"vqav2": 40}, "validation": 0}
-    write_built(paths.mic, build(examples, bank, config.model_copy(update=quotas), seed=1))
+    config = config.model_copy(update=quotas)
+    build(paths.mic, examples.__getitem__, Recipe(bank, config, 1))
     return paths
 
 

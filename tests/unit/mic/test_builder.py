@@ -1,8 +1,12 @@
 """Quotas, draws, and what the builder leaves out."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,11 +16,13 @@ from mic_examples import make_example, picture
 from mmicl.augment.bank import shipped_bank
 from mmicl.config import Build
 from mmicl.errors import DataError
-from mmicl.files import hash_file, read_rows
-from mmicl.mic.builder import Built, build, find_held_out, write_built
+from mmicl.files import hash_file, make_table, open_rows, read_json, read_rows, write_rows
+from mmicl.mic import builder
+from mmicl.mic.builder import PARTS, Recipe, build
 from mmicl.mic.exemplars import ExemplarPool
 from mmicl.mic.queries import expand
 from mmicl.mic.scheme import FULL_SCHEME
+from mmicl.mic.selection import HeldOut, find_held_out
 from mmicl.records import Example, Sample
 
 BANK = shipped_bank()
@@ -36,8 +42,25 @@ def change(**values: object) -> Build:
     return CONFIG.model_copy(update=values)
 
 
-def build_all(config: Build = CONFIG, seed: int = 5) -> Built:
-    return build(EXAMPLES, BANK, config, seed)
+@dataclass(frozen=True)
+class Built:
+    """What the builder wrote."""
+
+    samples: dict[str, list[Sample]]
+    manifest: dict[str, Any]
+
+
+def build_all(
+    config: Build = CONFIG,
+    seed: int = 5,
+    examples: Mapping[str, list[Example]] = EXAMPLES,
+    held_out: HeldOut | None = None,
+) -> Built:
+    with TemporaryDirectory() as folder:
+        mic = Path(folder) / "mic"
+        manifest = build(mic, examples.__getitem__, Recipe(BANK, config, seed, held_out or {}))
+        assert read_json(mic / "manifest.json") == manifest
+        return Built({part: read_rows(mic / f"{part}.parquet", Sample) for part in PARTS}, manifest)
 
 
 def test_quotas_are_filled_and_accounted_for() -> None:
@@ -105,8 +128,8 @@ def test_pool_never_offers_the_query_its_group_or_its_pictures() -> None:
 def test_order_of_input_and_other_datasets_change_nothing(seed: int, order: Random) -> None:
     whole = build_all(seed=seed)
     shuffled = {name: order.sample(rows, len(rows)) for name, rows in EXAMPLES.items()}
-    assert build(dict(reversed(shuffled.items())), BANK, CONFIG, seed) == whole
-    alone = build(EXAMPLES, BANK, change(pretrain={}, finetune={"vqa": 25}), seed)
+    assert build_all(seed=seed, examples=dict(reversed(shuffled.items()))) == whole
+    alone = build_all(change(pretrain={}, finetune={"vqa": 25}), seed)
     for part in ("finetune", "val"):
         assert alone.samples[part] == [row for row in whole.samples[part] if row.dataset == "vqa"]
 
@@ -115,14 +138,45 @@ def test_another_seed_draws_otherwise() -> None:
     assert build_all(seed=1).samples["finetune"] != build_all(seed=2).samples["finetune"]
 
 
-def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        write_built(tmp_path / name, build_all())
+def open_stored(folder: Path) -> Callable[[str], Sequence[Example]]:
+    """The Examples as the stage gives them: tables on disk, a row made when it is looked at."""
+    for name, rows in EXAMPLES.items():
+        write_rows(folder / f"{name}.parquet", rows, Example)
+    return lambda name: open_rows(folder / f"{name}.parquet", Example)
+
+
+def test_tables_on_disk_and_any_number_of_processes_give_equal_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path / "one", EXAMPLES.__getitem__, Recipe(BANK, CONFIG, 5))
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert files == ["finetune.parquet", "manifest.json", "pretrain.parquet", "val.parquet"]
-    for name in files:
-        assert hash_file(tmp_path / "one" / name) == hash_file(tmp_path / "two" / name)
-    assert read_rows(tmp_path / "one" / "val.parquet", Sample) == build_all().samples["val"]
+    monkeypatch.setattr(builder, "ROWS_A_TASK", 7)
+    seen = []
+    given = builder.stream_in_processes
+
+    def stream(work: Any, items: Any, processes: int, *, ahead: int) -> Any:
+        seen.append((len(items), processes))
+        return given(work, items, processes, ahead=ahead)
+
+    monkeypatch.setattr(builder, "stream_in_processes", stream)
+    for processes in (1, 3):
+        folder = tmp_path / f"{processes}"
+        recipe = Recipe(BANK, CONFIG, 5, processes=processes)
+        build(folder, open_stored(tmp_path / "examples"), recipe)
+        assert [hash_file(folder / name) for name in files] == [
+            hash_file(tmp_path / "one" / name) for name in files
+        ]
+    assert (8, 3) in seen  # 50 Examples in eight works, three at a time
+
+
+def test_a_dataset_without_usable_examples_leaves_the_old_samples(tmp_path: Path) -> None:
+    build(tmp_path / "mic", EXAMPLES.__getitem__, Recipe(BANK, CONFIG, 5))
+    before = hash_file(tmp_path / "mic" / "finetune.parquet")
+    with pytest.raises(DataError, match="raven: finetune asks for 9 samples"):
+        build(tmp_path / "mic", EXAMPLES.__getitem__, Recipe(BANK, change(max_images=2), 5))
+    assert hash_file(tmp_path / "mic" / "finetune.parquet") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["mic"]
 
 
 def test_images_over_the_budget_drop_exemplars_first_then_the_sample() -> None:
@@ -135,7 +189,7 @@ def test_images_over_the_budget_drop_exemplars_first_then_the_sample() -> None:
         build_all(change(max_images=2, finetune={"raven": 9}))
     rows = [*EXAMPLES["vcr"], make_example("vcr", 99, images=tuple(map(picture, range(13))),
                                            meta="{}")]  # fmt: skip
-    built = build({"vcr": rows}, BANK, change(pretrain={}, finetune={"vcr": 99}), 5)
+    built = build_all(change(pretrain={}, finetune={"vcr": 99}), examples={"vcr": rows})
     counts = built.manifest["parts"]["finetune"]["datasets"]["vcr"]
     assert counts["dropped"] == {"more images than max_images": 1}
     assert (counts["candidates"], counts["taken"], counts["not_drawn"]) == (31, 30, 0)
@@ -162,12 +216,12 @@ def test_no_sample_shows_a_picture_that_another_dataset_is_tested_with() -> None
     photo = train[0].images[0]
     tested = make_example("pope", 0, "test").model_copy(update={"images": (photo,)})
     matrix = make_example("raven", 0, "test").model_copy(update={"images": train[1].images})
-    held_out = find_held_out([tested, matrix, *train])
+    held_out = find_held_out([make_table([tested, matrix], Example), make_table(train, Example)])
     assert held_out == {"train": {photo}, "val": {photo}}
     asked = train[2].model_copy(update={"split": "val"})
-    held_out = find_held_out([tested, matrix, asked, *train])
+    held_out = find_held_out([make_table([tested, matrix, asked, *train], Example)])
     assert held_out == {"train": {photo, *asked.images}, "val": {photo}}
-    built = build(EXAMPLES, BANK, CONFIG, 5, held_out)
+    built = build_all(held_out=held_out)
     assert photo in {image for row in build_all().samples["finetune"] for image in row.images}
     shown = {image for row in built.samples["finetune"] for image in row.images}
     assert not shown & {photo, *asked.images}

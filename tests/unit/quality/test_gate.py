@@ -17,7 +17,7 @@ from mmicl.config import Config, load_config
 from mmicl.errors import DataError
 from mmicl.files import read_json, write_rows
 from mmicl.images.look import PICTURES, PictureRow
-from mmicl.mic.builder import build, write_built
+from mmicl.mic.builder import Recipe, build
 from mmicl.paths import Paths
 from mmicl.quality import validate
 from mmicl.quality.gate import check_and_document
@@ -85,7 +85,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory, config: Config) -> Path:
         known = [picture(row) for row in rows]
         copies = [one.model_copy(update={"sha256": name_copy(one.sha256)}) for one in known]
         write_rows(paths.examples(dataset) / PICTURES, [*known, *copies], PictureRow)
-    write_built(paths.mic, build(examples, bank, config.build, config.seed))
+    build(paths.mic, examples.__getitem__, Recipe(bank, config.build, config.seed))
     # Left over from another profile, and damaged: nobody may look at it.
     paths.examples("old").mkdir()
     (paths.examples("old") / "examples.parquet").write_bytes(b"no table")
