@@ -22,7 +22,7 @@ $(error $(CURDIR) is not a git repository: DVC and lineage need one; clone the p
 endif
 endif
 
-.PHONY: help install run up test test-all bench bench-train miniature check clean
+.PHONY: help install run up test test-all bench bench-train bench-data miniature check clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -53,6 +53,10 @@ bench: install  ## time the chain in a fresh checkout and hold it to its budget
 
 bench-train: install  ## time training beside the original's procedure (PROFILE=tiny|xl|xxl, DEVICE=cpu|cuda)
 	@$(BIN)/python tests/bench/train.py --profile $(or $(PROFILE),tiny) --device $(or $(DEVICE),cpu)
+
+bench-data: install  ## a million examples through the data half, and the original's way of storing beside it (SIZES=…)
+	@$(BIN)/python tests/bench/data.py
+	@$(BIN)/python tests/bench/data_scale.py $(if $(SIZES),--sizes $(SIZES))
 
 miniature: install  ## the study of docs/miniature.md: variants, recipes, seeds (JOBS=… at a time)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/bench/miniature.py $(if $(JOBS),--jobs $(JOBS))
