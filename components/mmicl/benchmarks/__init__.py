@@ -1,6 +1,6 @@
 """Benchmarks: official scoring rules, what each asks of a model, and the runner with controls."""
 
-from mmicl.benchmarks.aokvqa import AOKVQA
+from mmicl.benchmarks.aokvqa import AOKVQA, AOKVQA_DIRECT
 from mmicl.benchmarks.benchmark import Benchmark
 from mmicl.benchmarks.bongard_hoi import BONGARD_HOI
 from mmicl.benchmarks.coco_caption import COCO_CAPTION
@@ -40,6 +40,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     one.name: one
     for one in (
         AOKVQA,
+        AOKVQA_DIRECT,
         BONGARD_HOI,
         COCO_CAPTION,
         FLICKR30K,

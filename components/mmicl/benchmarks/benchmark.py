@@ -115,6 +115,9 @@ class Benchmark:
         split: Which rows are asked where the dataset has none of the test split: the split that
             is reported where the official test answers are not public.
         ask: An Example's questions, where they are not those of training.
+        reader: Whose Examples it asks, where that is not the reader of its own name.
+        recast: An Example as it is asked and as it is shown as a worked example, where that is not
+            as it was read; None where the official score leaves it out.
     """
 
     name: str
@@ -131,6 +134,8 @@ class Benchmark:
     published: Sequence[Published] = field(default=())
     split: Split = "test"
     ask: Callable[[Example], list[Query]] = expand
+    reader: str = ""
+    recast: Callable[[Example], Example | None] = lambda example: example
 
 
 def most_common(values: Sequence[str]) -> str:

@@ -30,8 +30,9 @@ def write_declared(benchmarks: Iterable[Benchmark]) -> str:
     for one in ordered:
         others = [name for name in one.metrics if name not in one.headline]
         split = "test" if one.split == "test" else f"test, or {one.split}"
+        name = f"{one.name} (of {one.reader})" if one.reader else one.name
         lines.append(
-            f"| {one.category} | {one.name} | {one.task} | {KINDS[one.kind]} | {split} "
+            f"| {one.category} | {name} | {one.task} | {KINDS[one.kind]} | {split} "
             f"| {', '.join(one.headline)} | {', '.join(others) or '-'} | `{one.version}` "
             f"| {one.licence} |"
         )

@@ -65,12 +65,15 @@ def declare(
     published: Sequence[Published] = (),
     split: Split = "test",
     ask: Callable[[Example], list[Query]] = expand,
+    reader: str = "",
+    recast: Callable[[Example], Example | None] = lambda example: example,
 ) -> Benchmark:
     """A benchmark that is judged by a rule; the rest as in `Benchmark`."""
     return Benchmark(
         name=name, version=version, category=category, task=task, kind=kind,
         metrics=rule.metrics, headline=headline, judge=rule.judge, chance=rule.guess,
         constant=rule.constant, licence=licence, published=published, split=split, ask=ask,
+        reader=reader, recast=recast,
     )  # fmt: skip
 
 

@@ -77,12 +77,16 @@ def choose_examples(
     """
     chosen, groups = Chosen(), defaultdict(list)
     split = "test" if any(one.split == "test" for one in examples) else benchmark.split
-    for example in examples:
-        if example.split != split:
+    for official in examples:
+        if official.split != split:
             continue
-        if example.task != benchmark.task:
-            message = f"task {example.task}, but {benchmark.name} asks {benchmark.task}"
-            raise DataError(message, where=example.id)
+        if official.task != benchmark.task:
+            message = f"task {official.task}, but {benchmark.name} asks {benchmark.task}"
+            raise DataError(message, where=official.id)
+        example = benchmark.recast(official)
+        if example is None:
+            chosen.excluded["left out by the official score"] += 1
+            continue
         queries = benchmark.ask(example)
         faults = {find_fault(query, scheme) for query in queries} - {"", "no target"}
         if faults:

@@ -112,7 +112,8 @@ def run_benchmark(
     """
     benchmark, seed = protocol.benchmark, protocol.seed
     chosen = choose_examples(examples, benchmark, protocol.scheme, limit, seed)
-    train = [example for example in examples if example.split == "train"]
+    recast = (benchmark.recast(example) for example in examples if example.split == "train")
+    train = [example for example in recast if example is not None]
     pool = ExemplarPool(train if protocol.shots else ())
     asked = write_requests(protocol, chosen.examples, pool)
     shuffled = shuffle_pictures(chosen.examples, seed)

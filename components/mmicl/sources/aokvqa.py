@@ -1,7 +1,8 @@
 """A-OKVQA: questions about COCO photos that need knowledge, four choices and ten direct answers.
 
 Official `aokvqa_v1p0_<split>.json`; the test answers are not public. The prompt lists the choices;
-the direct answers go on for the official direct-answer score.
+the direct answers go on for the official direct-answer score, with the mark `difficult` of those
+questions that it leaves out.
 """
 
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ class Question(Official):
     choices: list[Text] = Field(min_length=2)
     correct_choice_idx: int
     direct_answers: list[str] = Field(min_length=1)
+    difficult_direct_answer: bool = False
 
 
 def find_questions(context: ReadContext) -> Iterator[Record]:
@@ -57,7 +59,10 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
         record.split, question.question_id, task="scienceqa", images=(image,),
         question=question.question, choices=choices, answers=tuple(question.direct_answers),
         answer_index=right, target=choices[right], group=group_name(question.image_id),
-        meta={"question_id": question.question_id, "image_id": question.image_id},
+        meta={
+            "question_id": question.question_id, "image_id": question.image_id,
+            "difficult": question.difficult_direct_answer,
+        },
     )  # fmt: skip
 
 

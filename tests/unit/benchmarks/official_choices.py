@@ -4,6 +4,7 @@ import base64
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from official_form import Dataset, choice, dump_csv, own_id, paint, text
@@ -16,17 +17,24 @@ AOKVQA = Dataset(
         "aokvqa_v1p0_val.json": [
             {"question_id": f"q{n}", "image_id": n, "question": "What is it for?",
              "choices": ["rain", "sun", "snow", "wind"], "correct_choice_idx": n,
-             "direct_answers": ["sun"] * 10, "difficult_direct_answer": False}
-            for n in range(3)
+             "direct_answers": [f"sun {n}"] * 8 + ["quite another thing"] * 2,
+             "difficult_direct_answer": n == 2}
+            for n in range(4)
         ]
     },
-    pictures=[f"val2017/{n:012d}.jpg" for n in range(3)],
+    pictures=[f"val2017/{n:012d}.jpg" for n in range(4)],
     predict=lambda items: {
         own_id(item): {"multiple_choice": text(item), "direct_answer": ""} for item in items
     },
     references="aokvqa_v1p0_val.json",
     metrics={"accuracy": ("MC", 1)},
 )  # fmt: skip
+AOKVQA_DIRECT = replace(
+    AOKVQA,
+    predict=lambda items: {own_id(item): {"direct_answer": text(item)} for item in items},
+    metrics={"accuracy": ("DA", 1)},
+    scorer="aokvqa",
+)
 
 
 def _iconqa(kind: str, choices: Sequence[str], extra: Sequence[str]) -> Dataset:
@@ -234,7 +242,7 @@ RAVEN_IQ = Dataset(
 )
 
 CHOICES = {
-    "aokvqa": AOKVQA, "bongard_hoi": BONGARD_HOI, "hateful_memes": HATEFUL_MEMES,
-    "iconqa_img": ICONQA_IMG, "iconqa_txt": ICONQA_TXT, "mmbench": MMBENCH, "nextqa": NEXTQA,
-    "raven_iq": RAVEN_IQ, "visdial": VISDIAL, "vsr": VSR,
+    "aokvqa": AOKVQA, "aokvqa_direct": AOKVQA_DIRECT, "bongard_hoi": BONGARD_HOI,
+    "hateful_memes": HATEFUL_MEMES, "iconqa_img": ICONQA_IMG, "iconqa_txt": ICONQA_TXT,
+    "mmbench": MMBENCH, "nextqa": NEXTQA, "raven_iq": RAVEN_IQ, "visdial": VISDIAL, "vsr": VSR,
 }  # fmt: skip

@@ -101,6 +101,25 @@ def test_a_draw_changes_the_worked_examples_alone() -> None:
         assert (one.id, one.images[-1], one.target) == (other.id, other.images[-1], other.target)
 
 
+def test_direct_answers_are_asked_and_shown_without_choices() -> None:
+    """Of worked examples too, whose answers are what most people said; difficult ones are left."""
+    rows = [
+        example("scienceqa", n, split="train" if n > 4 else "test", id=f"scienceqa/{n}",
+                choices=("red", "blue"), answer_index=0, target="red",
+                answers=("azure", "sky", "azure"), meta={"difficult": n == 3})
+        for n in range(20)
+    ]  # fmt: skip
+    few = protocol("aokvqa_direct", shots=2)
+    chosen = choose_examples(rows, few.benchmark, FULL_SCHEME, 99, 1)
+    assert chosen.excluded == {"left out by the official score": 1}
+    assert len(chosen.examples) == 4
+    pool = ExemplarPool([few.benchmark.recast(row) for row in rows if row.split == "train"])
+    for _, (request,) in write_requests(few, chosen.examples, pool):
+        assert (request.kind, request.candidates, request.target) == ("generate", (), "azure")
+        assert request.prompt.count("azure") == 2
+        assert "red" not in request.prompt
+
+
 @pytest.mark.parametrize(("entry", "name"), [("vqav2", "vqav2"), ("vqav2-4shot", "vqav2")])
 def test_an_entry_names_a_benchmark_and_maybe_a_variant(entry: str, name: str) -> None:
     assert find_benchmark(entry).name == name

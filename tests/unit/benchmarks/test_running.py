@@ -157,6 +157,15 @@ def test_worked_examples_are_drawn_several_times(bench: Bench, tmp_path: Path) -
     assert "draws" not in run(0, 3).report["metrics"]["accuracy"]
 
 
+def test_worked_examples_are_recast_as_the_questions_are(bench: Bench, tmp_path: Path) -> None:
+    protocol = Protocol(BENCHMARKS["aokvqa_direct"], shipped_bank(), FULL_SCHEME, 1, seed=3)
+    with AnswerCache(tmp_path) as answers:
+        asker = Asker(bench.predictor, answers, max_new_tokens=4)
+        result = run_benchmark(protocol, bench.examples["scienceqa"], asker, limit=4, resamples=50)
+    assert all(len(json.loads(row.meta)["exemplars"]) == 1 for row in result.answers)
+    assert all(row.kind == "generate" and "option" not in row.prompt for row in result.answers)
+
+
 def test_blanked_requests_that_ask_the_same_are_asked_once(bench: Bench, tmp_path: Path) -> None:
     bench.predictor.asked = 0
     result = bench.run("pope", tmp_path)

@@ -14,7 +14,8 @@ from mmicl.records import split_reference
 KNOWLEDGE = {
     "question_id": "a1", "image_id": 7, "question": "What is it for?",
     "choices": ["rain", "sun", "snow", "wind"], "correct_choice_idx": 1,
-    "direct_answers": ["sun", "the sun", "sun"], "rationales": ["because"],
+    "direct_answers": ["sun", "the sun", "sun"], "difficult_direct_answer": True,
+    "rationales": ["because"],
 }  # fmt: skip
 
 
@@ -34,6 +35,7 @@ def test_aokvqa_keeps_choices_and_direct_answers(official, ingest, paint) -> Non
     (row,) = result.of("val")
     assert (row.target, row.answer_index, row.group) == ("sun", 1, "coco-7")
     assert row.answers == ("sun", "the sun", "sun")
+    assert json.loads(row.meta)["difficult"] is True
     assert result.reasons == {
         "a2": "malformed", "a3": "empty_text", "a4": "malformed", "a5": "missing_image",
         "aokvqa/val/a1": "duplicate_id",

@@ -34,7 +34,12 @@ def score_answers(
 ) -> dict[str, float]:
     """Credits of direct answers, 0 to 1, by question that is not difficult."""
     return {
-        key: min(1.0, question.answers.count(predictions[key]) / 3.0) if key in predictions else 0.0
+        key: score_answer(predictions[key], question.answers) if key in predictions else 0.0
         for key, question in questions.items()
         if not question.difficult
     }
+
+
+def score_answer(prediction: str, answers: Sequence[str]) -> float:
+    """The credit of one direct answer, 0 to 1, against the annotated ones."""
+    return min(1.0, answers.count(prediction) / 3.0)
