@@ -118,6 +118,7 @@ class Benchmark:
         reader: Whose Examples it asks, where that is not the reader of its own name.
         recast: An Example as it is asked and as it is shown as a worked example, where that is not
             as it was read; None where the official score leaves it out.
+        not_computed: Asked Examples -> figures that they do not allow, and what those need.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Benchmark:
     ask: Callable[[Example], list[Query]] = expand
     reader: str = ""
     recast: Callable[[Example], Example | None] = lambda example: example
+    not_computed: Callable[[Sequence[Example]], Mapping[str, str]] = lambda _: {}
 
 
 def most_common(values: Sequence[str]) -> str:

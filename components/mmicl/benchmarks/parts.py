@@ -67,19 +67,36 @@ def declare(
     ask: Callable[[Example], list[Query]] = expand,
     reader: str = "",
     recast: Callable[[Example], Example | None] = lambda example: example,
+    not_computed: Callable[[Sequence[Example]], Mapping[str, str]] = lambda _: {},
 ) -> Benchmark:
     """A benchmark that is judged by a rule; the rest as in `Benchmark`."""
     return Benchmark(
         name=name, version=version, category=category, task=task, kind=kind,
         metrics=rule.metrics, headline=headline, judge=rule.judge, chance=rule.guess,
         constant=rule.constant, licence=licence, published=published, split=split, ask=ask,
-        reader=reader, recast=recast,
+        reader=reader, recast=recast, not_computed=not_computed,
     )  # fmt: skip
 
 
 def read_meta(example: Example, key: str) -> Any:
     """An official field of an Example, None where it has none."""
     return json.loads(example.meta).get(key)
+
+
+def need(figures: str, key: str, file: str) -> Callable[[Sequence[Example]], Mapping[str, str]]:
+    """`not_computed` of figures that need an official field: it comes from an optional file.
+
+    Args:
+        figures: What is left out without it.
+        key: The field, in the meta of those Examples that have it.
+        file: As a person would name it.
+    """
+
+    def check(examples: Sequence[Example]) -> Mapping[str, str]:
+        there = any(read_meta(example, key) is not None for example in examples)
+        return {} if there else {figures: f"needs {file} when the dataset is read"}
+
+    return check
 
 
 def part_by(key: str, names: Mapping[str, str]) -> Parts:

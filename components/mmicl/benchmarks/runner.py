@@ -134,6 +134,7 @@ def run_benchmark(
         redrawn = (write_requests(other, chosen.examples, pool) for other in others)
         judged = [benchmark.judge(_answer(one, asker, MODEL)) for one in redrawn]
         _add_draws(metrics, benchmark, [columns[MODEL], *judged])
+    not_computed = dict(benchmark.not_computed(chosen.examples))
     report = {
         "version": benchmark.version,
         "n": len(chosen.examples),
@@ -142,6 +143,7 @@ def run_benchmark(
         "excluded": dict(sorted(chosen.excluded.items())),
         "headline": list(benchmark.headline),
         "metrics": metrics,
+        **({"not_computed": not_computed} if not_computed else {}),
     }
     answers = [row for items in runs.values() for item in items for row in _join(item)]
     return Result(report, answers, _score_items(protocol, columns[MODEL], chosen.examples))

@@ -1,16 +1,19 @@
 """IconQA: questions about drawn icons, with texts (choose_txt) or pictures (choose_img) to choose.
 
 Official `iconqa/<split>/<kind>/<number>/` with `data.json`, `image.png` and, for choose_img,
-`choice_<k>.png`. Pictures to choose from are images of their own, which the options refer to.
+`choice_<k>.png`. Pictures to choose from are images of their own, which the options refer to. Where
+`pid2skills.json` is there, the skills that a problem asks for go on for the official breakdown.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from pydantic import Field
 
+from mmicl.errors import DataError
 from mmicl.records import Example
 from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import (
@@ -25,6 +28,7 @@ from mmicl.sources.reading import (
 )
 
 ROOTS = ("", "iconqa", "iconqa_data/iconqa")
+SKILLS = "pid2skills.json"
 
 
 class Problem(Official):
@@ -46,7 +50,12 @@ def find_pictures(context: ReadContext) -> Iterator[Record]:
 
 
 def _find(context: ReadContext, kind: str) -> Iterator[Record]:
-    """Every problem of a kind; its many little files are hashed as one."""
+    """Every problem of a kind; its many little files are hashed as one.
+
+    Yields:
+        Records whose value is (the problem, all problems' skills or None).
+    """
+    skills = _read_skills(context)
     for root in ROOTS:
         for split in SPLITS:
             folder = context.folder / root / split / kind
@@ -54,9 +63,25 @@ def _find(context: ReadContext, kind: str) -> Iterator[Record]:
             paths = sorted(folder.glob("*/data.json"), key=_number)
             for path in paths:
                 value = _read(path, context, digest)
+                if not isinstance(value, RecordError):
+                    value = (value, skills)
                 yield Record(split, path.parent.name, context.name(path), value)
             if paths:
                 context.sources[f"{context.name(folder)}/*/data.json"] = digest.hexdigest()
+
+
+def _read_skills(context: ReadContext) -> dict[str, Any] | None:
+    """Problem -> its skills; None without the file.
+
+    Raises:
+        DataError: It is no JSON object.
+    """
+    path = context.find(SKILLS, f"iconqa_data/{SKILLS}")
+    skills = context.read_json(path) if path else None
+    if path and not isinstance(skills, dict):
+        where = f"{context.dataset}: {context.name(path)}"
+        raise DataError("is no object of skills by problem", where=where)
+    return skills
 
 
 def _number(path: Path) -> tuple[int, str]:
@@ -96,7 +121,7 @@ def convert_pictures(record: Record, context: ReadContext) -> Iterator[Example]:
 
 
 def _check(record: Record) -> Problem:
-    problem = Problem.model_validate(record.value)
+    problem = Problem.model_validate(record.value[0])
     check_choice("answer", problem.answer, len(problem.choices))
     return problem
 
@@ -110,12 +135,27 @@ def _make(
 ) -> Example:
     """The Example; drawings that serve several questions tie them into one group."""
     target = choices[problem.answer]
+    meta = {"id": record.id, "image_names": name_images(len(images)), **_name_skills(record)}
     return context.example(
         record.split, record.id, task="scienceqa", images=images, question=problem.question,
         choices=choices, answers=(target,), answer_index=problem.answer, target=target,
-        group=f"iconqa-{images[0][:16]}",
-        meta={"id": record.id, "image_names": name_images(len(images))},
+        group=f"iconqa-{images[0][:16]}", meta=meta,
     )  # fmt: skip
+
+
+def _name_skills(record: Record) -> dict[str, list[str]]:
+    """A problem's skills; nothing where no file names any problem's.
+
+    Raises:
+        RecordError: There is such a file, but it has none for this problem.
+    """
+    skills = record.value[1]
+    if skills is None:
+        return {}
+    own = skills.get(record.id)
+    if not isinstance(own, list) or not all(isinstance(one, str) for one in own):
+        raise RecordError("malformed", f"{SKILLS} has no list of skills for it")
+    return {"skills": own}
 
 
 def name_images(count: int) -> list[str]:
@@ -124,10 +164,14 @@ def name_images(count: int) -> list[str]:
 
 
 LICENCE = "CC BY-NC-SA 4.0"
+ROLES = {"skills": SKILLS}
 ICONQA_TXT = Reader(
     name="iconqa_txt",
     task="scienceqa",
-    files=("iconqa/{train,val,test}/choose_txt/<number>/{data.json,image.png}",),
+    files=(
+        "iconqa/{train,val,test}/choose_txt/<number>/{data.json,image.png}",
+        f"{SKILLS} (if any)",
+    ),
     licence=LICENCE,
     find=find_texts,
     convert=convert_texts,
@@ -139,11 +183,15 @@ ICONQA_TXT = Reader(
         records="train 18,946, val 6,316, test 6,316",
         makes="a drawing, a question and texts to choose from",
     ),
+    roles=ROLES,
 )
 ICONQA_IMG = Reader(
     name="iconqa_img",
     task="scienceqa",
-    files=("iconqa/{train,val,test}/choose_img/<number>/{data.json,image.png,choice_<k>.png}",),
+    files=(
+        "iconqa/{train,val,test}/choose_img/<number>/{data.json,image.png,choice_<k>.png}",
+        f"{SKILLS} (if any)",
+    ),
     licence=LICENCE,
     find=find_pictures,
     convert=convert_pictures,
@@ -155,4 +203,5 @@ ICONQA_IMG = Reader(
         records="train 34,603, val 11,535, test 11,535",
         makes="a drawing, a question and pictures to choose from, each an image of the prompt",
     ),
+    roles=ROLES,
 )

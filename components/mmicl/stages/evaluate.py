@@ -105,4 +105,6 @@ def _print_result(name: str, result: Result) -> None:
         f"{name}: {metric} {found['value']} [{found['low']}, {found['high']}] of "
         f"{result.report['n']} items; {beside}\n"
     )
+    for figures, needs in result.report.get("not_computed", {}).items():
+        sys.stdout.write(f"{name}: {figures} not computed: {needs}\n")
     sys.stdout.flush()

@@ -50,7 +50,9 @@ def _iconqa(kind: str, choices: Sequence[str], extra: Sequence[str]) -> Dataset:
             "problems.json": {
                 number: {**one, "ques_type": kind} for number, one in problems.items()
             },
-            "pid2skills.json": {number: ["counting"] for number in numbers},
+            "pid2skills.json": {
+                "3": ["counting"], "14": ["counting", "time"], "15": ["geometry", "time"],
+            },
             "pid_splits.json": {
                 f"{task}_test": [*numbers] if task == kind else []
                 for task in ("choose_img", "choose_txt", "fill_in_blank")
@@ -59,7 +61,13 @@ def _iconqa(kind: str, choices: Sequence[str], extra: Sequence[str]) -> Dataset:
         pictures=[f"{base}/{number}/{name}" for number in numbers
                   for name in ("image.png", *extra)],
         predict=lambda items: {"results": {own_id(item): choice(item) for item in items}},
-        metrics={"accuracy": ("TotalAcc", 1)},
+        metrics={
+            "accuracy": ("TotalAcc", 1), "accuracy_counting": ("counting", 1),
+            "accuracy_time": ("time", 1), "accuracy_geometry": ("geometry", 1),
+        },
+        optional={
+            "pid2skills.json": ["accuracy_counting", "accuracy_time", "accuracy_geometry"]
+        },
         scorer="iconqa",
     )  # fmt: skip
 

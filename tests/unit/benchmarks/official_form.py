@@ -30,6 +30,7 @@ class Dataset:
         references: What `mmicl score` is given, within the files; "" for the whole folder.
         metrics: Our metric -> the official one (a path of keys), and its points a unit.
         resplit: Where the official files have no test items.
+        optional: Files that may be missing -> our metrics that are left out then.
         scorer: The official name, where it is not that of the benchmark.
     """
 
@@ -41,6 +42,7 @@ class Dataset:
     references: str = ""
     metrics: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     resplit: dict[Split, float] | None = None
+    optional: Mapping[str, Sequence[str]] = field(default_factory=dict)
     scorer: str = ""
 
     def write(self, folder: Path) -> None:

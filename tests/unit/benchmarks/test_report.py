@@ -114,6 +114,21 @@ def test_the_page_needs_no_other_file_and_has_the_same_bytes_again(
     assert "P(yes) 0.99" in text
 
 
+def test_what_is_not_computed_is_said(
+    result: Result, pictures: tuple[ImageStore, list[str]], tmp_path: Path
+) -> None:
+    missing = {"not_computed": {"f1 & recall": "needs a file"}}
+    own = Result(result.report | missing, result.answers, result.items)
+    for name, one in {"whole": result, "less": own}.items():
+        write_report(
+            tmp_path / name, {"pope": one}, {"pope": BENCHMARKS["pope"]}, pictures[0], seed=1
+        )
+    line = '<p class="note">pope: f1 &amp; recall not computed: needs a file</p>\n'
+    whole, less = ((tmp_path / name).read_text() for name in ("whole", "less"))
+    assert less.count(line) == 1
+    assert less.replace(line, "") == whole
+
+
 def test_what_a_prompt_holds_cannot_become_part_of_the_page(
     result: Result, pictures: tuple[ImageStore, list[str]], tmp_path: Path
 ) -> None:

@@ -50,20 +50,27 @@ def need_words(name: str) -> None:
             pytest.skip(str(error))
 
 
+def read(name: str, folder: Path) -> list[Example]:
+    """The Examples of a dataset's official files."""
+    ingest_dataset(
+        READERS[BENCHMARKS[name].reader or name], folder / "official", folder / "examples",
+        folder / "images", name=name, max_quarantined=0, resplit=DATASETS[name].resplit,
+        quarantine=folder / "quarantine",
+    )  # fmt: skip
+    return read_rows(folder / "examples" / EXAMPLES, Example)
+
+
 @pytest.fixture(scope="module")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, list[Asked]]]:
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path, list[Asked]]]:
     """The official files of a dataset, and what its benchmark asks of them."""
 
     @cache
-    def run(name: str) -> tuple[Path, list[Asked]]:
-        folder, dataset = tmp_path_factory.mktemp(name), DATASETS[name]
-        dataset.write(folder / "official")
-        ingest_dataset(
-            READERS[BENCHMARKS[name].reader or name], folder / "official", folder / "examples",
-            folder / "images", name=name, max_quarantined=0, resplit=dataset.resplit,
-            quarantine=folder / "quarantine",
-        )  # fmt: skip
-        examples = read_rows(folder / "examples" / EXAMPLES, Example)
+    def run(name: str, without: str = "") -> tuple[Path, list[Asked]]:
+        folder = tmp_path_factory.mktemp(name)
+        DATASETS[name].write(folder / "official")
+        if without:
+            (folder / "official" / without).unlink()
+        examples = read(name, folder)
         protocol = Protocol(BENCHMARKS[name], shipped_bank(), FULL_SCHEME, 0, seed=1)
         chosen = choose_examples(examples, BENCHMARKS[name], FULL_SCHEME, 100, seed=1)
         assert set(chosen.excluded) <= {"left out by the official score"}
@@ -141,6 +148,21 @@ def test_partly_wrong_answers_score_as_officially(name: str, ask, tmp_path: Path
     for metric, (path, unit) in dataset.metrics.items():
         assert ours[metric] == pytest.approx(unit * look_up(official, path), abs=0.006), metric
     assert set(dataset.metrics) <= set(ours)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [(name, file) for name in NAMES for file in DATASETS[name].optional]
+)
+def test_without_an_optional_file_its_figures_are_left_out_and_said(
+    name: str, file: str, ask
+) -> None:
+    whole, less = (
+        ([example for example, _ in asked], measure(name, answer(asked, lambda _: True)))
+        for _, asked in (ask(name), ask(name, file))
+    )
+    assert set(whole[1]) - set(less[1]) == set(DATASETS[name].optional[file])
+    said = BENCHMARKS[name].not_computed
+    assert len(said(less[0])) == len(said(whole[0])) + 1
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -157,6 +157,18 @@ def test_worked_examples_are_drawn_several_times(bench: Bench, tmp_path: Path) -
     assert "draws" not in run(0, 3).report["metrics"]["accuracy"]
 
 
+def test_the_report_says_what_it_could_not_compute(bench: Bench, tmp_path: Path) -> None:
+    protocol = Protocol(BENCHMARKS["iconqa_txt"], shipped_bank(), FULL_SCHEME, 0, seed=3)
+    with AnswerCache(tmp_path) as answers:
+        asker = Asker(bench.predictor, answers, max_new_tokens=4)
+        result = run_benchmark(protocol, bench.examples["scienceqa"], asker, limit=4, resamples=50)
+    assert set(result.report["metrics"]) == {"accuracy"}
+    assert result.report["not_computed"] == {
+        "accuracy by skill": "needs pid2skills.json when the dataset is read"
+    }
+    assert "not_computed" not in bench.run("pope", tmp_path).report
+
+
 def test_worked_examples_are_recast_as_the_questions_are(bench: Bench, tmp_path: Path) -> None:
     protocol = Protocol(BENCHMARKS["aokvqa_direct"], shipped_bank(), FULL_SCHEME, 1, seed=3)
     with AnswerCache(tmp_path) as answers:

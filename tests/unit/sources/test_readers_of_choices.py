@@ -71,6 +71,25 @@ def test_iconqa_texts_and_pictures(official, ingest, paint) -> None:
     assert (row.choices, row.target) == (("<image:1>", "<image:2>"), "<image:1>")
     assert len(set(row.images)) == 3
     assert pictures.reasons == {"4": "path_outside"}
+    assert "skills" not in json.loads(row.meta)
+
+
+def test_iconqa_skills_are_those_of_their_file(official, ingest, paint) -> None:
+    problem = {"question": "How many?", "choices": ["3", "4"], "answer": 1}
+    files = {f"iconqa/test/choose_txt/{n}/data.json": problem for n in (7, 8, 9)}
+    skills = {"7": ["counting", "scene"], "8": "counting"}
+    folder = official(files | {"mine/skills.json": skills, "iconqa_data/pid2skills.json": skills})
+    paint(folder, *(f"iconqa/test/choose_txt/{n}/image.png" for n in (7, 8, 9)))
+    named = {"skills": "mine/skills.json"}
+    for out, given in (("found", {}), ("named", named)):
+        result = ingest("iconqa_txt", folder, limit=0.9, out=out, files=given)
+        (row,) = result.examples
+        assert json.loads(row.meta)["skills"] == ["counting", "scene"]
+        assert result.reasons == {"8": "malformed", "9": "malformed"}
+    assert "mine/skills.json" in result.manifest["sources"]
+    (folder / "mine/skills.json").write_text("[]")
+    with pytest.raises(DataError, match="is no object of skills by problem"):
+        ingest("iconqa_txt", folder, files=named, out="none")
 
 
 def test_vsr(official, ingest, paint) -> None:

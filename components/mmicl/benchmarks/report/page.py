@@ -57,7 +57,7 @@ def write_report(
         '<nav><a href="#scores">Scores</a><a href="#plots">Plots</a>'
         '<a href="#calibration">Calibration</a><a href="#published">Published</a>'
         '<a href="#items">Items</a></nav><h1>Evaluation</h1>',
-        '<h2 id="scores">Scores</h2>', *_draw_scores(scores), CHAMPION,
+        '<h2 id="scores">Scores</h2>', *_draw_scores(scores), *_list_missing(results), CHAMPION,
         '<h2 id="plots">By category</h2>', *_draw_plots(scores),
         '<h2 id="calibration">Calibration of yes and no</h2>', *_draw_calibration(found),
         '<h2 id="published">Published figures</h2>', *_draw_published(scores, declared),
@@ -84,6 +84,15 @@ def _draw_scores(scores: Sequence[Score]) -> list[str]:
         lines.append(f'<tr class="category"><th colspan="10">{escape(category)}</th></tr>')
         lines += map(_draw_row, members)
     return [*lines, "</table>"]
+
+
+def _list_missing(results: Mapping[str, Result]) -> list[str]:
+    """Figures that could not be computed, and what they need."""
+    return [
+        f'<p class="note">{escape(name)}: {escape(figures)} not computed: {escape(needs)}</p>'
+        for name, result in sorted(results.items())
+        for figures, needs in result.report.get("not_computed", {}).items()
+    ]
 
 
 def _draw_row(score: Score) -> str:
