@@ -6,7 +6,6 @@ may have several. Filling in blanks, the third official sub-task, is not among M
 
 from collections.abc import Callable
 
-
 from mmicl.benchmarks.benchmark import Benchmark
 from mmicl.benchmarks.paper import list_published
 from mmicl.benchmarks.parts import Likeliest, declare, need, read_meta

@@ -65,23 +65,40 @@ STVQA = Dataset(
     metrics={"ANLS": ("ANLS", 100)},
     resplit={"test": 1.0},
 )  # fmt: skip
+_SCENE = {
+    "0": ("verify", "no", ["0", "1"]), "1": ("query", "cup", []),
+    "2": ("query", "color", ["9", "8"]), "3": ("verify", "yes", ["3", "8", "1", "9"]),
+    "8": ("verify", "no", ["0"]),
+}  # fmt: skip
+_ASKED = {
+    key: {
+        "imageId": str(int(key) % 2), "question": f"is thing {key} red?", "answer": answer,
+        "isBalanced": key != "8", "entailed": entailed, "semantic": [], "groups": {"global": None},
+        "types": {"structural": kind, "semantic": "attr", "detailed": "Common" * (key == "2")},
+    }
+    for key, (kind, answer, entailed) in _SCENE.items()
+}  # fmt: skip
+_ASKED["9"] = {**_ASKED["8"], "answer": "yes", "entailed": []}
+_UNRELATED = {**_ASKED["8"], "answer": "never read"}
 GQA = Dataset(
     files={
-        "testdev_balanced_questions.json": {
-            str(n): {
-                "imageId": str(n), "question": f"is thing {n} red?", "answer": answer,
-                "isBalanced": True, "entailed": [], "semantic": [], "groups": {"global": None},
-                "types": {"structural": kind, "semantic": "attr", "detailed": "x"},
-            }
-            for n, (kind, answer) in enumerate([("verify", "no"), ("query", "cup"), ("query", "x")])
-        }
+        "testdev_balanced_questions.json": {key: _ASKED[key] for key in "0123"},
+        "testdev_all_questions.json": {**_ASKED, "7": _UNRELATED},
+        "testdev_choices.json": {
+            key: {"valid": [_ASKED[key]["answer"], "quite another thing"],
+                  "plausible": [_ASKED[key]["answer"]] + ["quite another thing"] * (key == "3")}
+            for key in "0123"
+        },
     },
-    pictures=[f"images/{n}.jpg" for n in range(3)],
+    pictures=[f"images/{n}.jpg" for n in range(2)],
     predict=lambda items: [
         {"questionId": own_id(item), "prediction": text(item)} for item in items
     ],
     metrics={"accuracy": ("accuracy", 1), "accuracy_binary": ("binary", 1),
-             "accuracy_open": ("open", 1)},
+             "accuracy_open": ("open", 1), "consistency": ("consistency", 1),
+             "validity": ("validity", 1), "plausibility": ("plausibility", 1)},
+    optional={"testdev_all_questions.json": ["consistency"],
+              "testdev_choices.json": ["validity", "plausibility"]},
 )  # fmt: skip
 MINECRAFT = Dataset(
     files={

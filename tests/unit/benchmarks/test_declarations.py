@@ -11,6 +11,7 @@ from mmicl.benchmarks import BENCHMARKS
 from mmicl.benchmarks.benchmark import Benchmark, Columns, Item
 from mmicl.benchmarks.intervals import sum_columns
 from mmicl.benchmarks.scorers import caption, nlvr, pope, vqa, winoground
+from mmicl.records import Example
 
 
 def report(benchmark: Benchmark, columns: Columns) -> dict[str, float]:
@@ -201,3 +202,27 @@ def test_captions_equal_the_official_scorer() -> None:
     ours = judged("coco_caption", items)
     for name in ("CIDEr", "Bleu_4", "ROUGE_L"):
         assert ours[name] == pytest.approx(100 * official[name])
+
+
+def test_gqa_chance_is_a_random_training_answer_to_every_question() -> None:
+    train = [example("vqa", number, split="train", target=target) for number, target in enumerate(
+        ["red", "red", "red", "blue"])]  # fmt: skip
+
+    def ask(number: int, target: str, **meta: object) -> Example:
+        return example("vqa", number, target=target, meta={"question_id": str(number), **meta})
+
+    asked = [
+        ask(0, "red", entailed=["1", "2"], detailed="", valid=["red", "sky"], plausible=["sky"]),
+        ask(1, "blue", balanced=False, entailed=["2"]),
+        ask(2, "none"),
+        ask(3, "blue", entailed=["0"], detailed="", valid=["red", "blue"], plausible=["blue"]),
+    ]
+    columns = BENCHMARKS["gqa"].chance(asked, train)
+    assert columns is not None
+    chance = report(BENCHMARKS["gqa"], columns)
+    assert chance["accuracy"] == pytest.approx(100 * (0.75 + 0 + 0.25) / 3)
+    mean_of_entailed = 0.75 * (0.25 + 0) / 2 + 0.25 * 0.75
+    assert chance["consistency"] == pytest.approx(100 * mean_of_entailed / (0.75 + 0.25))
+    assert chance["validity"] == pytest.approx(100 * (0.75 + 1) / 2)
+    assert chance["plausibility"] == pytest.approx(100 * (0 + 0.25) / 2)
+    assert BENCHMARKS["gqa"].chance(asked, []) is None

@@ -132,10 +132,43 @@ def test_gqa(official, ingest, paint) -> None:
     assert result.targets == {"001": "no", "t1": "no"}
     assert result.of("test")[0].group == result.of("train")[0].group == "vg-2370799"
     assert json.loads(result.of("train")[0].meta)["full_answer"] == "No, it is blue."
+    assert "valid" not in json.loads(result.of("test")[0].meta)
     assert result.reasons == {
         "002": "empty_text", "003": "missing_image", "004": "malformed", "005": "malformed",
         "006": "path_outside",
     }  # fmt: skip
+
+
+def test_gqa_reads_what_balanced_questions_entail_and_what_may_be_answered(
+    official, ingest, paint
+) -> None:
+    asked = {"imageId": "7", "question": "Is it red?", "answer": "no", "isBalanced": True}
+    more = asked | {"isBalanced": False, "entailed": ["a"]}
+    choices = {"valid": ["yes", "no"], "plausible": ["no"]}
+    files = {
+        "val_balanced_questions.json": {
+            "a": asked | {"entailed": ["a", "b", "x"]}, "c": asked, "d": asked, "e": asked,
+        },
+        "mine/all.json": {"a": asked, "b": more, "z": more},
+        "eval/val_choices.json": {"a": choices, "c": choices | {"valid": "no"}, "e": choices},
+        "train_balanced_questions.json": {"t": asked | {"entailed": ["z"]}},
+        "train_all_questions.json": {"z": more},
+    }  # fmt: skip
+    folder = official(files)
+    paint(folder, "images/7.jpg")
+    result = ingest("gqa", folder, limit=0.8, files={"val_all": "mine/all.json"})
+    assert set(result.targets) == {"t", "a", "b", "e"}
+    rows = {row.id.split("/")[2]: json.loads(row.meta) for row in result.examples}
+    assert [rows[key]["balanced"] for key in "abe"] == [True, False, True]
+    assert rows["a"]["entailed"] == ["a", "b", "x"]
+    assert (rows["a"]["valid"], rows["a"]["plausible"]) == (["yes", "no"], ["no"])
+    assert "valid" not in rows["b"]
+    assert "entailed" not in rows["t"]
+    assert result.reasons == {"c": "malformed", "d": "malformed"}
+    assert result.manifest["unused"] == {"entailed questions that val_all_questions.json lacks": 1}
+    (folder / "eval/val_choices.json").write_text("[]")
+    with pytest.raises(DataError, match="is no object of choices by question"):
+        ingest("gqa", folder, out="none")
 
 
 def test_stvqa(official, ingest, paint) -> None:

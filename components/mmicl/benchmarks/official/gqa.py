@@ -16,14 +16,19 @@ from mmicl.benchmarks.official.reading import (
 from mmicl.benchmarks.scorers import gqa
 from mmicl.errors import DataError
 
-_QUESTIONS = ("*testdev_balanced_questions.json", "*val_all_questions.json", "*questions.json")
+_QUESTIONS = (
+    "*testdev_all_questions.json",
+    "*testdev_balanced_questions.json",
+    "*val_all_questions.json",
+    "*questions.json",
+)
 
 
 def score_gqa(predictions: Path, references: Path | None) -> Scored:
     """`[{questionId, prediction}]` against a questions file; a choices file may lie beside it.
 
     The balanced questions are scored. Consistency needs the questions file that has all of them
-    (val_all_questions.json) and answers to all.
+    ({val,testdev}_all_questions.json) and answers to those that balanced ones entail.
     """
     references = need_references(references, "testdev_balanced_questions.json")
     path = pick_file(references, *_QUESTIONS)
@@ -39,7 +44,7 @@ def score_gqa(predictions: Path, references: Path | None) -> Scored:
     if all(_is_answered(key, questions, answers) for key in balanced):
         metrics["consistency"] = gqa.score_consistency(answers, list(balanced), questions)
     else:
-        missing["consistency"] = "needs val_all_questions.json and answers to all of it"
+        missing["consistency"] = "needs all questions and answers to those that are entailed"
     if choices := _read_choices(references, balanced):
         metrics |= gqa.score_choices(answers, balanced, choices)
     else:

@@ -68,13 +68,30 @@ def score_consistency(
         asked: The balanced questions.
         questions: All questions.
     """
-    shares = []
-    for key in asked:
-        entailed = [other for other in questions[key]["entailed"] if other != key]
-        if entailed and predictions[key] == questions[key]["answer"]:
-            right = [predictions[one] == questions[one]["answer"] for one in entailed]
-            shares.append(sum(right) / len(right))
+    right = {
+        key: float(predictions[key] == question["answer"])
+        for key, question in questions.items()
+        if key in predictions
+    }
+    shares = [
+        share
+        for key in asked
+        if right[key]
+        and (share := share_entailed(key, questions[key]["entailed"], right)) is not None
+    ]
     return sum(shares) / len(shares) * 100 if shares else 0.0
+
+
+def share_entailed(key: str, entailed: Sequence[str], right: Mapping[str, float]) -> float | None:
+    """How many of the questions that one entails are right, 0 to 1; None where it entails none.
+
+    Args:
+        key: The question, which may stand among those that it entails and does not count.
+        entailed: As its official entry lists them.
+        right: Question -> 1 where its answer is right, or how likely it is.
+    """
+    others = [right[other] for other in entailed if other != key]
+    return sum(others) / len(others) if others else None
 
 
 def score_choices(
@@ -82,20 +99,28 @@ def score_choices(
     questions: Mapping[str, Question],
     choices: Mapping[str, Mapping[str, Sequence[str]]],
 ) -> dict[str, float]:
-    """Validity and plausibility in percent, by the official choices file.
-
-    Kept: for questions about what two objects have in common the answers are color, material and
-    shape, whatever the file says.
-    """
+    """Validity and plausibility in percent, by the official choices file."""
     scores = {}
     for name, column in {"validity": "valid", "plausibility": "plausible"}.items():
         found = [
-            predictions[key]
-            in (_COMMON if "Common" in question["types"]["detailed"] else choices[key][column])
+            predictions[key] in list_allowed(question["types"]["detailed"], choices[key][column])
             for key, question in questions.items()
         ]
         scores[name] = _percent(found)
     return scores
+
+
+def list_allowed(detailed: str, listed: Sequence[str]) -> Sequence[str]:
+    """The answers that count as valid, or as plausible.
+
+    Kept: for questions about what two objects have in common they are color, material and shape,
+    whatever the file says.
+
+    Args:
+        detailed: The question's official detailed type.
+        listed: What the choices file lists for it.
+    """
+    return _COMMON if "Common" in detailed else listed
 
 
 def score_distribution(predictions: Mapping[str, str], questions: Mapping[str, Question]) -> float:
