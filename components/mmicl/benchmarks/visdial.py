@@ -2,7 +2,7 @@
 
 The candidates are ranked by their likelihood after the dialogue so far, which no prompt lists them
 in. Candidates that tie share their ranks: each metric is what drawing their order would give on
-average. NDCG needs annotations that no Example carries; `mmicl score visdial` computes it.
+average. NDCG is of the rounds whose candidates' relevance is annotated, one of each dialogue.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,8 @@ import numpy as np
 
 from mmicl.benchmarks.benchmark import Benchmark, Columns, Constant, Item, Metric, mean
 from mmicl.benchmarks.paper import list_published
+from mmicl.benchmarks.parts import need, read_meta
+from mmicl.benchmarks.scorers.visdial import ndcg
 from mmicl.errors import DataError
 from mmicl.mic.queries import Query, expand
 from mmicl.records import Example
@@ -35,28 +37,38 @@ def ask(example: Example) -> list[Query]:
 
 def judge(items: Sequence[Item]) -> Columns:
     """What is expected of the right answer's rank."""
-    above, tied = [], []
-    for item in items:
-        scores = np.array(item.predictions[0].scores or (0.0,) * len(item.example.choices))
-        right = scores[item.example.answer_index]
-        above.append(int((scores > right).sum()))
-        tied.append(int((scores == right).sum()))
-    return _columns(above, tied)
+    examples = [item.example for item in items]
+    likelihoods = [item.predictions[0].scores for item in items]
+    return _columns(
+        examples,
+        [
+            np.array(scores or (0.0,) * len(example.choices))
+            for example, scores in zip(examples, likelihoods, strict=True)
+        ],
+    )
 
 
 def guess(examples: Sequence[Example], _: Sequence[Example]) -> Columns:
     """Any order of the candidates."""
-    return _columns([0] * len(examples), [len(example.choices) for example in examples])
+    return _columns(examples, [np.zeros(len(example.choices)) for example in examples])
 
 
-def _columns(above: Sequence[int], tied: Sequence[int]) -> Columns:
-    """From how many candidates lie above the right one and how many, itself included, with it."""
-    ranks = [np.arange(a + 1, a + t + 1) for a, t in zip(above, tied, strict=True)]
+def _columns(examples: Sequence[Example], scores: Sequence[np.ndarray]) -> Columns:
+    """From the likelihoods of each round's candidates."""
+    ranks, gains = [], []
+    for example, values in zip(examples, scores, strict=True):
+        right = values[example.answer_index]
+        above, tied = int((values > right).sum()), int((values == right).sum())
+        ranks.append(np.arange(above + 1, above + tied + 1))
+        relevance = read_meta(example, "relevance")
+        gains.append(np.nan if relevance is None else ndcg(-values, relevance))
     return {
         **{f"first_{k}": np.array([float((own <= k).mean()) for own in ranks]) for k in FIRST},
         "rank": np.array([float(own.mean()) for own in ranks]),
         "reciprocal": np.array([float((1 / own).mean()) for own in ranks]),
         "n": np.ones(len(ranks)),
+        "gain": np.nan_to_num(gains),
+        "annotated": 1.0 - np.isnan(gains),
     }
 
 
@@ -69,6 +81,7 @@ VISDIAL = Benchmark(
     metrics={
         "mrr": mean("reciprocal"),
         **{f"r_{k}": mean(f"first_{k}") for k in FIRST},
+        "ndcg": mean("gain", "annotated"),
         "mean_rank": Metric(lambda sums: np.asarray(sums["rank"] / sums["n"]), ranked=False),
     },
     headline=("mrr", "r_1"),
@@ -80,4 +93,5 @@ VISDIAL = Benchmark(
     published=list_published("visdial", "mrr", "the metric is not said; taken to be this one"),
     split="val",
     ask=ask,
+    not_computed=need("ndcg", "relevance", "visdial_1.0_val_dense_annotations.json"),
 )

@@ -2,10 +2,12 @@
 
 Official `visdial_1.0_{train,val,test}.json`, where rounds are numbers of two lists of texts. Each
 round is a question, whose dialogue so far stands before it; the candidates are its choices, for
-the official ranking, though no prompt lists a hundred of them.
+the official ranking, though no prompt lists a hundred of them. Where the val split's dense
+annotations are there, which are of one round of each dialogue, the relevance of its candidates goes
+on for the official NDCG.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,8 @@ from mmicl.sources.reading import (
     write_plainly,
 )
 
+DENSE = "visdial_1.0_val_dense_annotations.json"
+
 
 class Round(Official):
     """A round; numbers of the file's questions and answers."""
@@ -33,6 +37,14 @@ class Round(Official):
     answer: int
     answer_options: list[int] = Field(default_factory=list)
     gt_index: int = -1
+
+
+class Relevance(Official):
+    """An entry of the dense annotations; rounds count from 1."""
+
+    image_id: int
+    round_id: int
+    gt_relevance: list[float]
 
 
 class Dialog(Official):
@@ -45,10 +57,11 @@ class Dialog(Official):
 
 @dataclass(frozen=True)
 class Texts:
-    """The texts that the rounds of a file number."""
+    """The texts that the rounds of a file number, and (image, round) -> the dense annotation."""
 
     questions: Sequence[Any]
     answers: Sequence[Any]
+    dense: Mapping[tuple[int, int], Any]
 
 
 def find_dialogs(context: ReadContext) -> Iterator[Record]:
@@ -59,7 +72,9 @@ def find_dialogs(context: ReadContext) -> Iterator[Record]:
             continue
         table = context.read_json(path)
         data = table.get("data") if isinstance(table, dict) else None
-        texts = Texts(*(context.read_section(data, key, path) for key in ("questions", "answers")))
+        lists = (context.read_section(data, key, path) for key in ("questions", "answers"))
+        rounds: set[tuple[int, int]] = set()
+        texts = Texts(*lists, _read_dense(context) if split == "val" else {})
         for number, entry in enumerate(context.read_section(data, "dialogs", path), start=1):
             own = entry.get("image_id") if isinstance(entry, dict) else None
             identifier = f"record {number}" if own is None else write_plainly(str(own))
@@ -67,6 +82,33 @@ def find_dialogs(context: ReadContext) -> Iterator[Record]:
                 context.unused["dialogues of test without public answers"] += 1
             else:
                 yield Record(split, identifier, context.name(path), (entry, texts))
+                rounds.update(_name_rounds(entry))
+        if lost := texts.dense.keys() - rounds:
+            context.unused["dense annotations without a round"] += len(lost)
+
+
+def _read_dense(context: ReadContext) -> dict[tuple[int, int], Any]:
+    """(image, round) -> its entry; empty without the file.
+
+    An entry that names no round stands under an image -1, which no dialogue has.
+    """
+    path, found = context.find(DENSE), {}
+    for number, record in enumerate(context.read_records(path, "val", "image_id") if path else ()):
+        value = record.value if isinstance(record.value, dict) else {}
+        image, place = value.get("image_id"), value.get("round_id")
+        named = isinstance(image, int) and isinstance(place, int)
+        found[(image, place) if named else (-1, number)] = value
+    return found
+
+
+def _name_rounds(entry: Any) -> list[tuple[int, int]]:
+    """The rounds of a dialogue as the dense annotations name them; none of a malformed one."""
+    image, rounds = (
+        (entry.get("image_id"), entry.get("dialog")) if isinstance(entry, dict) else (None, None)
+    )
+    if not isinstance(image, int) or not isinstance(rounds, list):
+        return []
+    return [(image, number) for number in range(1, len(rounds) + 1)]
 
 
 def _is_hidden(entry: Any) -> bool:
@@ -89,11 +131,13 @@ def convert_dialog(record: Record, context: ReadContext) -> Iterator[Example]:
         answer = _pick(texts.answers, one.answer)
         question = asked if asked.endswith("?") else f"{asked}?"
         choices, right = read_options(one, texts)
+        meta = {"image_id": dialog.image_id, "round": number}
+        if (dialog.image_id, number) in texts.dense:
+            meta["relevance"] = read_relevance(texts.dense[dialog.image_id, number], len(choices))
         yield context.example(
             record.split, f"{dialog.image_id}-{number}", task="vqa", images=(image,),
             question=f"{said} {question}", choices=() if train else choices, answers=(answer,),
-            answer_index=-1 if train else right, target=answer, group=group,
-            meta={"image_id": dialog.image_id, "round": number},
+            answer_index=-1 if train else right, target=answer, group=group, meta=meta,
         )  # fmt: skip
         said = f"{said} {question} {answer}."
 
@@ -110,6 +154,20 @@ def read_options(one: Round, texts: Texts) -> tuple[tuple[str, ...], int]:
     if not 0 <= one.gt_index < len(numbers) or numbers[one.gt_index] != one.answer:
         raise RecordError("malformed", f"gt_index {one.gt_index} is not that of the answer")
     return tuple(_pick(texts.answers, number) for number in numbers), one.gt_index
+
+
+def read_relevance(entry: Any, candidates: int) -> list[float]:
+    """The relevance of a round's candidates, some of it above 0.
+
+    Raises:
+        RecordError: It is that of another number of candidates, or none has any.
+        ValidationError: The annotation is malformed.
+    """
+    values = Relevance.model_validate(entry).gt_relevance
+    if len(values) != candidates or not any(values):
+        detail = f"{len(values)} relevances of {candidates} candidates, not some of them above 0"
+        raise RecordError("malformed", detail)
+    return values
 
 
 def _pick(texts: Sequence[Any], number: int) -> str:
@@ -132,6 +190,7 @@ VISDIAL = Reader(
     task="vqa",
     files=(
         "visdial_1.0_{train,val,test}.json",
+        f"{DENSE} (if any)",
         "VisualDialog_{val,test}2018/*.jpg",
         "{train,val}2014/*.jpg",
     ),
@@ -149,6 +208,7 @@ VISDIAL = Reader(
     roles={
         "train": "visdial_1.0_train.json",
         "val": "visdial_1.0_val.json",
+        "val_dense": DENSE,
         "val_images": "VisualDialog_val2018/",
     },
 )

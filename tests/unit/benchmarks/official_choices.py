@@ -219,13 +219,20 @@ VISDIAL = Dataset(
                     for image in (5, 6)
                 ],
             }
-        }
+        },
+        "visdial_1.0_val_dense_annotations.json": [
+            {"image_id": 5, "round_id": 2,
+             "gt_relevance": [0.5 if n < 3 else float(n == 7) for n in range(100)]},
+            {"image_id": 6, "round_id": 1,
+             "gt_relevance": [0.2 if n == 0 else float(n == 7) for n in range(100)]},
+        ],
     },
     pictures=[f"VisualDialog_val2018/VisualDialog_val2018_{n:012d}.jpg" for n in (5, 6)],
     predict=_write_ranks,
-    references="visdial_1.0_val.json",
-    metrics={"mrr": ("mrr", 100), "r_1": ("r@1", 100), "r_10": ("r@10", 100),
+    metrics={"ndcg": ("ndcg", 100),
+             "mrr": ("mrr", 100), "r_1": ("r@1", 100), "r_10": ("r@10", 100),
              "mean_rank": ("mean", 1)},
+    optional={"visdial_1.0_val_dense_annotations.json": ["ndcg"]},
 )  # fmt: skip
 RAVEN_IQ = Dataset(
     files={

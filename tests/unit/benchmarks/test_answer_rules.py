@@ -167,6 +167,12 @@ def test_visdial_ndcg_counts_as_many_as_are_relevant() -> None:
     best = 1 + 0.5 / math.log2(3)
     assert visdial.ndcg([3, 1, 2], [1.0, 0.5, 0.0]) == pytest.approx(0.5 / best)
     assert visdial.ndcg([1, 2, 3], [1.0, 0.5, 0.0]) == 1
+    # of equal ranks: both orders, once each
+    orders = [visdial.ndcg(ranks, [1.0, 0.5, 0.0]) for ranks in ([1, 2, 3], [2, 1, 3])]
+    assert visdial.ndcg([1, 1, 2], [1.0, 0.5, 0.0]) == pytest.approx(sum(orders) / 2)
+    assert visdial.ndcg([0, 0, 0], [1.0, 0.5, 0.0]) == pytest.approx(
+        0.5 * (1 + 1 / math.log2(3)) / best
+    )
     with pytest.raises(ValueError, match="no candidate is relevant"):
         visdial.ndcg([1, 2], [0.0, 0.0])
 

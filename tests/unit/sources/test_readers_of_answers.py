@@ -346,6 +346,31 @@ def test_visdial_rounds_and_their_candidates(official, ingest, paint) -> None:
     assert result.manifest["unused"] == {"dialogues of test without public answers": 1}
 
 
+def test_visdial_dense_annotations_are_of_their_round(official, ingest, paint) -> None:
+    rounds = [{"question": 0, "answer": 0, "answer_options": [1, 0], "gt_index": 1}] * 2
+    data = {
+        "questions": ["what color is it"], "answers": ["brown", "red"],
+        "dialogs": [dialog(image, *rounds) for image in (5, 6, 7)],
+    }  # fmt: skip
+    dense: list[object] = [
+        {"image_id": 5, "round_id": 2, "gt_relevance": [0.5, 1]},
+        {"image_id": 6, "round_id": 1, "gt_relevance": [1.0]},
+        {"image_id": 7, "round_id": 1, "gt_relevance": [0.0, 0.0]},
+        {"image_id": 5, "round_id": 3, "gt_relevance": [0.5, 1.0]},
+        {"image_id": []},
+        7,
+    ]
+    folder = official({"visdial_1.0_val.json": {"data": data}, "mine.json": dense})
+    paint(folder, *(f"VisualDialog_val2018/VisualDialog_val2018_{n:012d}.jpg" for n in (5, 6, 7)))
+    result = ingest("visdial", folder, limit=0.8, files={"val_dense": "mine.json"})
+    assert [json.loads(row.meta).get("relevance") for row in result.examples] == [None, [0.5, 1.0]]
+    assert result.reasons == {"6": "malformed", "7": "malformed"}
+    assert result.manifest["unused"] == {"dense annotations without a round": 3}
+    bare = ingest("visdial", folder, out="bare")
+    assert len(bare.examples) == 6
+    assert all("relevance" not in row.meta for row in bare.examples)
+
+
 def test_vqav2_in_karpathys_split(world, ingest) -> None:
     folder = world("vqav2")
     path = folder / "v2_OpenEnded_mscoco_val2014_questions.json"

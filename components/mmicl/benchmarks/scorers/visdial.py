@@ -21,10 +21,15 @@ def score_ranks(ranks: Sequence[int]) -> dict[str, float]:
     }
 
 
-def ndcg(ranks: Sequence[int], relevance: Sequence[float]) -> float:
+def ndcg(ranks: Sequence[float], relevance: Sequence[float]) -> float:
     """One round's normalized discounted cumulative gain, 0 to 1.
 
-    Counted over the first k candidates, where k is how many have any relevance.
+    Counted over the first k candidates, where k is how many have any relevance. Candidates of equal
+    rank, which official predictions do not have, gain what drawing their order gives on average.
+
+    Args:
+        ranks: Of each candidate; the lower the better.
+        relevance: Of each candidate.
 
     Raises:
         ValueError: None has.
@@ -34,6 +39,8 @@ def ndcg(ranks: Sequence[int], relevance: Sequence[float]) -> float:
     if not k:
         raise ValueError("no candidate is relevant")
     discounts = np.log2(np.arange(k) + 2)
-    found = gains[np.argsort(ranks, kind="stable")][:k]
+    _, level = np.unique(ranks, return_inverse=True)
+    shared = (np.bincount(level, weights=gains) / np.bincount(level))[level]
+    found = shared[np.argsort(ranks, kind="stable")][:k]
     best = np.sort(gains)[::-1][:k]
     return float((found / discounts).sum() / (best / discounts).sum())
