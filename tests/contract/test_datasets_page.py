@@ -31,3 +31,8 @@ def test_a_reader_declares_what_the_page_needs(name: str) -> None:
     assert all((page.title, page.category, page.records, page.makes))
     assert not page.makes.endswith(".")
     assert len(set(reader.roles.values())) == len(reader.roles)
+
+
+@pytest.mark.parametrize("task", ["pope", "mme", "scienceqa", "winoground", "raven", "vcr"])
+def test_a_task_worded_for_one_dataset_is_borrowed_by_no_other(task: str) -> None:
+    assert [name for name, reader in READERS.items() if reader.task == task] == [task]

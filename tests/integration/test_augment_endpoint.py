@@ -68,7 +68,7 @@ def test_the_stage_asks_once_and_a_rerun_asks_nothing(
     caplog.set_level("INFO", "mmicl")
     context = make_context(tmp_path, address)
     run(context)
-    assert len(behaviour.requests) == 130
+    assert len(behaviour.requests) == 180
     assert 1 < behaviour.most_at_once <= 4
     first = behaviour.requests[0]
     assert first["path"] == "/v1/chat/completions"
@@ -78,14 +78,14 @@ def test_the_stage_asks_once_and_a_rerun_asks_nothing(
 
     assert load_bank(context.paths.bank) == shipped_bank()  # nobody has read the others
     report = json.loads(context.paths.paraphrases.read_text())
-    assert (report["answered"], len(report["waiting"]), report["dropped"]) == (130, 260, {})
-    dollars = 130 * (300 * 0.15 + 40 * 0.6) / 1e6
+    assert (report["answered"], len(report["waiting"]), report["dropped"]) == (180, 360, {})
+    dollars = 180 * (300 * 0.15 + 40 * 0.6) / 1e6
     assert report["bill"] == {
         "dollars": pytest.approx(dollars), "input_tokens": 39000, "output_tokens": 5200,
         "unreported": 0,
     }  # fmt: skip
     assert context.facts["bill"]["dollars"] == pytest.approx(dollars)
-    assert context.facts["asked_now"] == 130
+    assert context.facts["asked_now"] == 180
     assert "260 not reviewed and left out (see mmicl bank)" in caplog.text
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or KEY not in path.read_text()
@@ -93,7 +93,7 @@ def test_the_stage_asks_once_and_a_rerun_asks_nothing(
     before = context.paths.paraphrases.read_bytes()
     again = make_context(tmp_path, address)
     run(again)
-    assert len(behaviour.requests) == 130
+    assert len(behaviour.requests) == 180
     assert again.facts["asked_now"] == 0
     assert context.paths.paraphrases.read_bytes() == before
 
@@ -118,7 +118,7 @@ def test_reviewed_paraphrases_enter_the_bank_and_others_only_where_that_is_allow
     (new, *_) = [one for one in bank if not one.reviewed]
     assert new.origin.startswith("gpt-4o-mini-2024-07-18, prompt 1, temperature 1, paraphrase of ")
     assert new.licence == "OpenAI Terms of Use"
-    assert len(behaviour.requests) == 130
+    assert len(behaviour.requests) == 180
 
 
 def test_without_a_key_nothing_is_asked_and_the_run_says_so(
@@ -134,7 +134,7 @@ def test_without_a_key_nothing_is_asked_and_the_run_says_so(
     run(context)
     assert behaviour.requests == []
     assert load_bank(context.paths.bank) == shipped_bank()
-    assert "OPENAI_API_KEY is not set: the bank at hand is used, 130 of 130" in caplog.text
+    assert "OPENAI_API_KEY is not set: the bank at hand is used, 180 of 180" in caplog.text
 
 
 def test_what_the_cache_has_needs_no_key(server: tuple[str, Behaviour], tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_plan_of_a_big_profile_estimates() -> None:
     text = mmicl("plan", "--profile", "flan-t5-xxl", "--set", override).stdout
     assert "12.23 billion" in text
     assert "estimated, not measured" in text
-    assert "paraphrases by gpt-4o-mini: 130 requests" in text
+    assert "paraphrases by gpt-4o-mini: 180 requests" in text
 
 
 def test_params_show_prints_the_file() -> None:

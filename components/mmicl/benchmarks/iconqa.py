@@ -26,7 +26,7 @@ def _declare(name: str, task: str) -> Benchmark:
         name=name,
         version=f"iconqa/{task}/likeliest-choice",
         category="visual reasoning",
-        task="scienceqa",
+        task="choice",
         kind="candidates",
         headline=("accuracy",),
         licence="CC BY-NC-SA 4.0",

@@ -62,7 +62,7 @@ MMBENCH = Benchmark(
     name="mmbench",
     version="mmbench/circular/likeliest-option",
     category="perception and cognition",
-    task="scienceqa",
+    task="choice",
     kind="candidates",
     metrics={
         "accuracy": mean("whole", "questions"),

@@ -30,8 +30,7 @@ def ask(example: Example) -> list[Query]:
     if not 0 <= example.answer_index < len(example.choices):
         raise DataError("a round without candidate answers", where=example.id)
     return [
-        replace(query, choices=(), candidates=example.choices, kind="candidates")
-        for query in expand(example)
+        replace(query, candidates=example.choices, kind="candidates") for query in expand(example)
     ]
 
 
@@ -76,7 +75,7 @@ VISDIAL = Benchmark(
     name="visdial",
     version="visdial-1.0/likelihood",
     category="visual dialog",
-    task="vqa",
+    task="dialog",
     kind="candidates",
     metrics={
         "mrr": mean("reciprocal"),

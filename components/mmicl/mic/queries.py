@@ -59,11 +59,12 @@ class Query:
 def expand(example: Example) -> list[Query]:
     """All questions of an Example, in official order.
 
-    - caption, vqa, multi, video: one query, kind generate; region likewise, asked of its last
-      image; episode likewise, its other images (named by `choices`) as worked examples.
-    - pope, mme: one, kind yes_probability; nlvr: one, kind candidates (true, false).
-    - vcr, scienceqa: one, kind candidates: the full texts of the options, which the prompt lists
-      too.
+    - caption, vqa, multi, video, video_caption: one query, kind generate; region likewise, asked of
+      its last image; episode likewise, its other images (named by `choices`) as worked examples;
+      dialog likewise, what was said before standing in the question.
+    - pope, mme, classify: one, kind yes_probability; nlvr: one, kind candidates (true, false).
+    - vcr, scienceqa, choice, video_choice: one, kind candidates: the full texts of the options,
+      which the prompt lists too.
     - winoground: four, kind yes_probability, keys c0i0, c0i1, c1i0, c1i1. The order in which the
       prompt shows captions and images is shuffled by the Example's id; the keys keep the
       official order.
@@ -124,7 +125,7 @@ def _ask_true_false(example: Example) -> list[Query]:
 
 
 def _ask_options(example: Example) -> list[Query]:
-    """VCR, ScienceQA: the answer is the full text of the right option."""
+    """Multiple choice: the answer is the full text of the right option."""
     if not 0 <= example.answer_index < len(example.choices):
         raise DataError(
             f"answer {example.answer_index} of {len(example.choices)} options", where=example.id
@@ -132,6 +133,11 @@ def _ask_options(example: Example) -> list[Query]:
     query = _ask(example, "candidates")
     right = example.choices[example.answer_index]
     return [replace(query, candidates=example.choices, target=right)]
+
+
+def _ask_dialog(example: Example) -> list[Query]:
+    """The next answer; candidates for it (VisDial's hundred) are ranked, never listed."""
+    return [replace(_ask(example, "generate"), choices=())]
 
 
 def _ask_episode(example: Example) -> list[Query]:
@@ -226,4 +232,9 @@ _EXPANDERS = {
     "video": _generate,
     "scienceqa": _ask_options,
     "episode": _ask_episode,
+    "choice": _ask_options,
+    "video_choice": _ask_options,
+    "video_caption": _generate,
+    "dialog": _ask_dialog,
+    "classify": _ask_yes_no,
 }

@@ -58,6 +58,11 @@ TASKS = {
     "video": Task(frozenset({"images", "question"}), exemplars=False),
     "scienceqa": Task(frozenset({"images", "question", "choices"})),
     "episode": Task(frozenset({"images", "question"}), exemplars=False),
+    "choice": Task(frozenset({"images", "question", "choices"})),
+    "video_choice": Task(frozenset({"images", "question", "choices"}), exemplars=False),
+    "video_caption": Task(frozenset({"images"}), exemplars=False),
+    "dialog": Task(frozenset({"images", "question"})),
+    "classify": Task(frozenset({"images", "question"})),
 }
 
 

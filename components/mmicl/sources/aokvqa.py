@@ -56,7 +56,7 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
         *(place for folder in folders for place in photo_places(folder, question.image_id))
     )
     yield context.example(
-        record.split, question.question_id, task="scienceqa", images=(image,),
+        record.split, question.question_id, task="choice", images=(image,),
         question=question.question, choices=choices, answers=tuple(question.direct_answers),
         answer_index=right, target=choices[right], group=group_name(question.image_id),
         meta={
@@ -68,7 +68,7 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
 
 AOKVQA = Reader(
     name="aokvqa",
-    task="scienceqa",
+    task="choice",
     files=("aokvqa_v1p0_{train,val,test}.json", "{train,val}2017/*.jpg (or images/)"),
     licence="Apache-2.0; photos under their Flickr terms",
     find=find_questions,

@@ -54,7 +54,7 @@ def convert_problem(record: Record, context: ReadContext) -> Iterator[Example]:
     context_images = [_store(one, context) for one in (*positives[:SHOTS], *negatives[:SHOTS])]
     for target, query in (("yes", positives[SHOTS]), ("no", negatives[SHOTS])):
         yield context.example(
-            record.split, f"{record.id}-{target}", task="mme",
+            record.split, f"{record.id}-{target}", task="classify",
             images=(*context_images, _store(query, context)), question=QUESTION,
             answers=(target,), target=target, group=f"bongard-{concept}",
             meta={"concept": concept},
@@ -86,7 +86,7 @@ def _store(picture: Picture, context: ReadContext) -> str:
 
 BONGARD_HOI = Reader(
     name="bongard_hoi",
-    task="mme",
+    task="classify",
     files=("bongard_hoi_{train,val_*,test_*}.json", "hake/images/*"),
     licence="NVIDIA source code licence (research); pictures of HAKE under their own terms",
     find=find_problems,

@@ -45,7 +45,7 @@ def convert_meme(record: Record, context: ReadContext) -> Iterator[Example]:
     target = "yes" if meme.label else "no"
     image = context.image(meme.img, f"data/{meme.img}")
     yield context.example(
-        record.split, str(meme.id), task="pope", images=(image,),
+        record.split, str(meme.id), task="classify", images=(image,),
         question=f"The text on the image says: {meme.text} Is this hateful?", answers=(target,),
         target=target, group=f"hateful-memes-{meme.id}", meta={"id": meme.id},
     )  # fmt: skip
@@ -53,7 +53,7 @@ def convert_meme(record: Record, context: ReadContext) -> Iterator[Example]:
 
 HATEFUL_MEMES = Reader(
     name="hateful_memes",
-    task="pope",
+    task="classify",
     files=("{train,dev_seen,test_seen}.jsonl", "img/*.png"),
     licence="Hateful Memes licence (Meta, research only); pictures from Getty Images",
     find=find_memes,

@@ -137,7 +137,7 @@ def _make(
     target = choices[problem.answer]
     meta = {"id": record.id, "image_names": name_images(len(images)), **_name_skills(record)}
     return context.example(
-        record.split, record.id, task="scienceqa", images=images, question=problem.question,
+        record.split, record.id, task="choice", images=images, question=problem.question,
         choices=choices, answers=(target,), answer_index=problem.answer, target=target,
         group=f"iconqa-{images[0][:16]}", meta=meta,
     )  # fmt: skip
@@ -167,7 +167,7 @@ LICENCE = "CC BY-NC-SA 4.0"
 ROLES = {"skills": SKILLS}
 ICONQA_TXT = Reader(
     name="iconqa_txt",
-    task="scienceqa",
+    task="choice",
     files=(
         "iconqa/{train,val,test}/choose_txt/<number>/{data.json,image.png}",
         f"{SKILLS} (if any)",
@@ -187,7 +187,7 @@ ICONQA_TXT = Reader(
 )
 ICONQA_IMG = Reader(
     name="iconqa_img",
-    task="scienceqa",
+    task="choice",
     files=(
         "iconqa/{train,val,test}/choose_img/<number>/{data.json,image.png,choice_<k>.png}",
         f"{SKILLS} (if any)",

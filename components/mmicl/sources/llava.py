@@ -75,14 +75,14 @@ def convert_conversation(record: Record, context: ReadContext) -> Iterator[Examp
         *(place for folder in folders for place in photo_places(folder, int(number))), *places
     )
     yield context.example(
-        record.split, record.id, task="vqa", images=(image,), question=asked, answers=(answer,),
+        record.split, record.id, task="dialog", images=(image,), question=asked, answers=(answer,),
         target=answer, group=group_name(int(number)), meta={"image": name, "type": kind},
     )  # fmt: skip
 
 
 LLAVA = Reader(
     name="llava",
-    task="vqa",
+    task="dialog",
     files=(TRAIN, f"{TEST} (if any)", "train2017/*.jpg", "val2014/*.jpg"),
     licence="CC BY-NC 4.0 and OpenAI's terms; photos under their Flickr terms",
     find=find_conversations,

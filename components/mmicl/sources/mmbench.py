@@ -74,7 +74,7 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
     hint = check_plain(question.hint) if question.hint.strip() not in ("", "nan") else ""
     right = letters.index(question.answer)
     yield context.example(
-        record.split, question.index, task="scienceqa", images=(image,),
+        record.split, question.index, task="choice", images=(image,),
         question=f"{hint} {question.question}".strip(), choices=choices,
         answers=(choices[right],), answer_index=right, target=choices[right],
         group=f"mmbench-{image[:16]}",
@@ -87,7 +87,7 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
 
 MMBENCH = Reader(
     name="mmbench",
-    task="scienceqa",
+    task="choice",
     files=("mmbench_{dev,test}*.tsv",),
     licence="CC BY-NC-SA 4.0 (Apache-2.0 code)",
     find=find_questions,

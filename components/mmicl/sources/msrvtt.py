@@ -19,7 +19,6 @@ from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Te
 
 FILES = ("train_val_videodatainfo.json", "test_videodatainfo.json")
 SPLITS: dict[str, Split] = {"train": "train", "validate": "val", "test": "test"}
-QUESTION = "What happens in the video?"
 
 
 class Video(Official):
@@ -78,15 +77,16 @@ def convert_video(record: Record, context: ReadContext) -> Iterator[Example]:
     """One Example per caption in train, one per video elsewhere."""
     return spread_captions(
         context, record.split, record.id, [(str(one.sen_id), one.caption) for one in record.value],
-        task="video", images=context.frames(FRAMES, *(f"{at}{record.id}.mp4" for at in FOLDERS)),
-        question=QUESTION, group=f"msrvtt-{record.id.removeprefix('video')}",
+        task="video_caption",
+        images=context.frames(FRAMES, *(f"{at}{record.id}.mp4" for at in FOLDERS)),
+        question="", group=f"msrvtt-{record.id.removeprefix('video')}",
         meta={"video_id": record.id},
     )  # fmt: skip
 
 
 MSRVTT = Reader(
     name="msrvtt",
-    task="video",
+    task="video_caption",
     files=(*FILES, "videos/video<id>.mp4"),
     licence="none declared; videos under YouTube's terms",
     find=find_videos,
@@ -97,7 +97,7 @@ MSRVTT = Reader(
         use="train",
         url="https://www.microsoft.com/en-us/research/publication/msr-vtt-a-large-video-description-dataset-for-bridging-video-and-language",
         records="train 6,513 videos, val 497, test 2,990; twenty captions each",
-        makes="four frames of a video and the question what happens; a caption is the answer",
+        makes="four frames of a video and a caption",
     ),
     roles={"train_val": FILES[0], "test": FILES[1], "videos": "videos/"},
 )

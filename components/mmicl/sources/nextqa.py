@@ -96,7 +96,7 @@ def convert_choices(record: Record, context: ReadContext) -> Iterator[Example]:
     options = (asked.a0, asked.a1, asked.a2, asked.a3, asked.a4)
     answer = int(asked.answer)
     yield context.example(
-        record.split, record.id, task="scienceqa", images=_frames(context, asked.video, place),
+        record.split, record.id, task="video_choice", images=_frames(context, asked.video, place),
         question=asked.question, choices=options, answers=(options[answer],),
         answer_index=answer, target=options[answer], group=f"nextqa-{asked.video}",
         meta={"video": asked.video, "qid": asked.qid, "type": asked.type},
@@ -126,7 +126,7 @@ ROLES = {
 }  # fmt: skip
 NEXTQA = Reader(
     name="nextqa",
-    task="scienceqa",
+    task="video_choice",
     files=("{train,val,test}.csv", "videos/<video>.mp4 (or NExTVideo/)", f"{MAP} (if any)"),
     licence="MIT; videos of VidOR (YFCC100M) under their Flickr terms",
     find=find_choices,

@@ -64,7 +64,7 @@ def convert_puzzle(record: Record, context: ReadContext) -> Iterator[Example]:
     names += [f"candidate {place}" for place in range(CANDIDATES)]
     choices = tuple(f"<image:{len(given) + place}>" for place in range(CANDIDATES))
     yield context.example(
-        record.split, record.id, task="scienceqa", images=images, question=QUESTION,
+        record.split, record.id, task="choice", images=images, question=QUESTION,
         choices=choices, answers=(choices[right],), answer_index=right, target=choices[right],
         group=f"raven-iq-{record.id}", meta={"given": len(given), "image_names": names},
     )  # fmt: skip
@@ -82,7 +82,7 @@ def _panels(folder: Path, kind: str) -> list[Path]:
 
 RAVEN_IQ = Reader(
     name="raven_iq",
-    task="scienceqa",
+    task="choice",
     files=(LABELS, "exp-<n>/query-<k>.png", "exp-<n>/answer-<k>.png"),
     licence="none declared; puzzles from IQ test websites",
     find=find_puzzles,

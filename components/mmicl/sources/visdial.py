@@ -135,7 +135,7 @@ def convert_dialog(record: Record, context: ReadContext) -> Iterator[Example]:
         if (dialog.image_id, number) in texts.dense:
             meta["relevance"] = read_relevance(texts.dense[dialog.image_id, number], len(choices))
         yield context.example(
-            record.split, f"{dialog.image_id}-{number}", task="vqa", images=(image,),
+            record.split, f"{dialog.image_id}-{number}", task="dialog", images=(image,),
             question=f"{said} {question}", choices=() if train else choices, answers=(answer,),
             answer_index=-1 if train else right, target=answer, group=group, meta=meta,
         )  # fmt: skip
@@ -187,7 +187,7 @@ def places(split: Split, image_id: int) -> list[str]:
 
 VISDIAL = Reader(
     name="visdial",
-    task="vqa",
+    task="dialog",
     files=(
         "visdial_1.0_{train,val,test}.json",
         f"{DENSE} (if any)",

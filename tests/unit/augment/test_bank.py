@@ -38,7 +38,7 @@ def test_the_stage_writes_the_shipped_bank_a_line_a_template(tmp_path: Path) -> 
     ids = [(json.loads(line)["task"], json.loads(line)["id"]) for line in lines]
     assert ids == sorted(ids)
     assert load_bank(context.paths.bank) == shipped_bank()
-    assert context.facts == {"templates": 130, "tasks": 13}
+    assert context.facts == {"templates": 180, "tasks": 18}
     report = json.loads(context.paths.paraphrases.read_text())
     assert (report["asked"], report["waiting"], report["bill"]["dollars"]) == (0, [], 0.0)
 
@@ -49,7 +49,7 @@ def test_without_an_endpoint_the_stage_says_so_in_one_line(
     caplog.set_level("INFO", "mmicl")
     run(make_context(tmp_path))
     (line,) = caplog.messages
-    assert line.startswith("130 templates for 13 tasks; augment.base_url is null")
+    assert line.startswith("180 templates for 18 tasks; augment.base_url is null")
 
 
 def test_a_template_that_was_added_by_hand_enters_the_bank(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_damaged_bank_is_named(tmp_path: Path) -> None:
     path = tmp_path / "bank.yaml"
     path.write_text(SHIPPED.read_text(encoding="utf-8").replace("{images} {question}", "{images}"))
     with pytest.raises(
-        DataError, match=r"bank.yaml: template episode-01: slot \{question\} is missing"
+        DataError, match=r"bank.yaml: template choice-01: slot \{question\} is missing"
     ):
         shipped_bank(path)
     path.write_text("templates: {}\n")

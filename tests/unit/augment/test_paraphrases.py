@@ -89,7 +89,7 @@ def test_the_plan_says_requests_money_and_budget(tmp_path: Path) -> None:
     assert describe_plan(make_config(base_url=None), tmp_path) is None
     line = describe_plan(make_config(), tmp_path)
     assert line is not None
-    assert line.startswith("gpt-4o-mini: 130 requests, 0 of them answered already ($0.0000)")
+    assert line.startswith("gpt-4o-mini: 180 requests, 0 of them answered already ($0.0000)")
     assert line.endswith("of a budget of $1")
 
 

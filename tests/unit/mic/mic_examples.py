@@ -28,6 +28,20 @@ def make_example(task: str, number: int = 0, split: Split = "train", **changes: 
             "choices": ("red", "blue", "green"), "answer_index": number % 3,
             "target": ("red", "blue", "green")[number % 3],
         },
+        "choice": {
+            "choices": ("left", "right"), "answer_index": number % 2,
+            "target": ("left", "right")[number % 2],
+        },
+        "video_choice": {
+            "images": tuple(picture((task, split, number, k)) for k in range(4)),
+            "choices": ("it runs", "it sits", "it falls"), "answer_index": number % 3,
+            "target": ("it runs", "it sits", "it falls")[number % 3],
+        },
+        "video_caption": {
+            "images": tuple(picture((task, split, number, k)) for k in range(4)), "question": "",
+        },
+        "dialog": {"question": f"a dog. is it black ? no. what is thing {number} ?"},
+        "classify": {"target": "yes" if number % 2 else "no"},
         "nlvr": {"images": (first, picture((task, split, number, "right"))),
                  "target": "true" if number % 2 else "false"},
         "region": {"images": (first, crop_reference(first, ImageBox(1, 2, 3, 4))), "question": ""},

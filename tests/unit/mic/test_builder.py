@@ -98,6 +98,13 @@ def test_exemplars_come_from_training_and_leak_nothing() -> None:
     assert all(sample.exemplars == () for sample in built.samples["pretrain"])
 
 
+def test_the_templates_of_other_tasks_change_no_sample() -> None:
+    asked = {row.task for rows in EXAMPLES.values() for row in rows}
+    alone = build(EXAMPLES, {task: BANK[task] for task in asked}, CONFIG, 5)
+    assert len(BANK) > len(asked)
+    assert alone == build_all()
+
+
 def test_puzzles_give_one_sample_of_each_answer() -> None:
     rows = [row for row in build_all().samples["finetune"] if row.task == "raven"]
     answers = Counter((row.source, row.target) for row in rows)

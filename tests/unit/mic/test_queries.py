@@ -17,6 +17,11 @@ from mmicl.mic.queries import expand
         ("region", "generate", ()),
         ("pope", "yes_probability", ("yes", "no")),
         ("nlvr", "candidates", ("true", "false")),
+        ("classify", "yes_probability", ("yes", "no")),
+        ("choice", "candidates", ("left", "right")),
+        ("video_choice", "candidates", ("it runs", "it sits", "it falls")),
+        ("video_caption", "generate", ()),
+        ("dialog", "generate", ()),
     ],
 )
 def test_most_examples_are_one_question(task: str, kind: str, candidates: tuple[str, ...]) -> None:
@@ -26,6 +31,12 @@ def test_most_examples_are_one_question(task: str, kind: str, candidates: tuple[
         example.id, "", kind, candidates,
     )  # fmt: skip
     assert (query.images, query.target) == (example.images, example.target)
+
+
+def test_a_dialog_is_asked_as_it_was_said_without_the_answers_to_be_ranked() -> None:
+    example = make_example("dialog", 1, choices=("a cat", "thing 1"), answer_index=1)
+    (query,) = expand(example)
+    assert (query.question, query.choices, query.candidates) == (example.question, (), ())
 
 
 def test_vcr_is_answered_by_the_full_text_of_the_right_option() -> None:
@@ -86,5 +97,7 @@ def test_an_example_that_does_not_fit_its_task_is_named(
 
 
 def test_an_unknown_task_is_named() -> None:
-    with pytest.raises(DataError, match="unknown task 'riddle'; tasks are caption, episode"):
+    with pytest.raises(
+        DataError, match="unknown task 'riddle'; tasks are caption, choice, classify"
+    ):
         expand(make_example("vqa").model_copy(update={"task": "riddle"}))

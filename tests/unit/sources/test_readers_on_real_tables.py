@@ -75,7 +75,7 @@ def test_nextqa_options(shared_data: Path, tmp_path: Path, ingest, film) -> None
         example = examples[f"{row['video']}_{row['qid']}"]
         assert example.choices == tuple(row[f"a{place}"] for place in range(5))
         assert example.target == row[f"a{row['answer']}"]
-        assert (example.task, len(example.images), example.split) == ("scienceqa", 4, "val")
+        assert (example.task, len(example.images), example.split) == ("video_choice", 4, "val")
     assert set(result.manifest["quarantined"]) == {"missing_video"}
 
 
