@@ -5,6 +5,7 @@ frame that the decoder had to guess at is a wrong picture. FFmpeg, within PyAV, 
 container's format, since by itself it would also follow playlists to other files.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import InputContainer
 
-CONTAINER = "mp4"
 MAX_BYTES = 512 * 2**20
 MAX_SECONDS = 600
 """The longest videos of the benchmarks (NExT-QA) have three minutes."""
@@ -33,7 +33,7 @@ def sample_times(duration: Fraction, count: int) -> list[Fraction]:
 
 
 def read_frames(path: Path, count: int) -> list[np.ndarray]:
-    """Decode the frames of an MP4 video that are shown at `sample_times`.
+    """Decode the frames of an MP4 or AVI video that are shown at `sample_times`.
 
     Pixels are as coded, without rotation. Decoding ends with the last frame that is wanted, so
     what a file lacks behind it is not noticed.
@@ -46,17 +46,31 @@ def read_frames(path: Path, count: int) -> list[np.ndarray]:
             stream, too long, of too many pixels, or does not decode to the last frame wanted.
     """
     head = _read_head(path)
-    import av  # FFmpeg is loaded where there is a video, not by every reader
-    from av.error import FFmpegError
+    kind = "avi" if head[:4] == b"RIFF" and head[8:12] == b"AVI " else "mp4"
+    from av.error import FFmpegError  # loaded where there is a video, not by every reader
 
     try:
-        with path.open("rb") as stream, av.open(stream, "r", format=CONTAINER) as container:
-            duration = _check_stream(container, path.name)
+        with _open(path, kind) as container:
+            _check_stream(container, path.name)
+            duration = _read_duration(container)
+            if not duration:
+                with _open(path, kind) as again:
+                    duration = _add_up(again, path.name)
+            _check_duration(duration, path.name)
             return _pick(container, sample_times(duration, count), path.name)
     except FFmpegError as error:
-        if head[4:8] != b"ftyp":
-            raise ImageError("unknown_format", "not an MP4 video", where=path.name) from None
+        if kind == "mp4" and head[4:8] != b"ftyp":
+            message = "neither an MP4 nor an AVI video"
+            raise ImageError("unknown_format", message, where=path.name) from None
         raise _truncated(error.strerror or "cut off", path.name) from None
+
+
+@contextlib.contextmanager
+def _open(path: Path, kind: str) -> Iterator["InputContainer"]:
+    import av
+
+    with path.open("rb") as stream, av.open(stream, "r", format=kind) as container:
+        yield container
 
 
 def _read_head(path: Path) -> bytes:
@@ -70,25 +84,52 @@ def _read_head(path: Path) -> bytes:
         message = f"{size} bytes, more than {MAX_BYTES}"
         raise ImageError("too_many_bytes", message, where=path.name)
     with path.open("rb") as stream:
-        return stream.read(8)
+        return stream.read(12)
 
 
-def _check_stream(container: "InputContainer", name: str) -> Fraction:
-    """The duration of the video stream in seconds, if that is within the bounds."""
+def _check_stream(container: "InputContainer", name: str) -> None:
+    """That there is a video stream, of pixels within the bounds."""
     if not container.streams.video:
         raise ImageError("no_video_stream", "holds no video stream", where=name)
     stream = container.streams.video[0]
     _check_pixels(stream.width, stream.height, name)
+
+
+def _read_duration(container: "InputContainer") -> Fraction:
+    """What the file declares its video stream to last, in seconds; 0 if nothing.
+
+    An AVI has one tick a frame and declares their number. That is read rather than the duration,
+    which FFmpeg estimates by the bytes of the file: a truncated one would seem shorter but whole.
+    """
+    stream = container.streams.video[0]
+    if container.format.name == "avi":
+        return stream.frames * (stream.time_base or Fraction(0))
     if stream.duration is not None and stream.time_base is not None:
-        duration = stream.duration * stream.time_base
-    else:
-        duration = Fraction(container.duration or 0, 1_000_000)
+        return stream.duration * stream.time_base
+    return Fraction(container.duration or 0, 1_000_000)
+
+
+def _add_up(container: "InputContainer", name: str) -> Fraction:
+    """How long all packets last, in seconds, for a file whose writer never came to declare it."""
+    stream = container.streams.video[0]
+    spans = []
+    for packet in container.demux(stream):
+        if packet.dts is not None:  # the one that ends them has none
+            spans.append((packet.dts, packet.duration or 0))
+        if len(spans) > MAX_FRAMES:
+            raise ImageError("too_long", f"more than {MAX_FRAMES} frames", where=name)
+    if not spans or stream.time_base is None:
+        return Fraction(0)
+    ticks = max(start + length for start, length in spans) - min(start for start, _ in spans)
+    return ticks * stream.time_base
+
+
+def _check_duration(duration: Fraction, name: str) -> None:
     if duration <= 0:
         raise ImageError("unknown_duration", "declares no duration", where=name)
     if duration > MAX_SECONDS:
         message = f"{float(duration):.0f} seconds, more than {MAX_SECONDS}"
         raise ImageError("too_long", message, where=name)
-    return duration
 
 
 def _pick(container: "InputContainer", times: Sequence[Fraction], name: str) -> list[np.ndarray]:

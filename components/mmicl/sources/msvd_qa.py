@@ -1,8 +1,7 @@
 """MSVD-QA: a question about a short video, one word as the answer.
 
 Official `<split>_qa.json` are MSRVTT-QA's form; `<split>.csv` is that of doc-doc's releases, which
-number the same questions. The official videos are AVI, which the frame reader does not take:
-convert them to MP4 under the same names.
+number the same questions. The official videos are AVI.
 """
 
 from collections.abc import Iterator
@@ -45,7 +44,8 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
     """One question with the frames of its video."""
     question = Question.model_validate(record.value)
     video = question.video_id
-    images = context.frames(FRAMES, f"videos/vid{video}.mp4", f"videos/{video}.mp4")
+    names = (f"vid{video}.avi", f"vid{video}.mp4", f"{video}.avi", f"{video}.mp4")
+    images = context.frames(FRAMES, *(f"videos/{name}" for name in names))
     yield context.example(
         record.split, str(question.id), task="video", images=images, question=question.question,
         answers=(question.answer,), target=question.answer, group=f"msvd-{video}",
@@ -56,7 +56,7 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
 MSVD_QA = Reader(
     name="msvd_qa",
     task="video",
-    files=("{train,val,test}_qa.json (or .csv)", "videos/vid<id>.mp4"),
+    files=("{train,val,test}_qa.json (or .csv)", "videos/vid<id>.avi (or .mp4)"),
     licence="none declared; videos under YouTube's terms",
     find=find_questions,
     convert=convert_question,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from PIL import Image
 
@@ -133,14 +134,19 @@ def paint() -> Callable[..., None]:
 
 @pytest.fixture
 def film(tmp_path: Path) -> Callable[..., None]:
-    """Write the same short MP4 video under the names that records use."""
+    """Write the same short video, MP4 or AVI, under the names that records use."""
     frames = [Image.new("RGB", (32, 32), (40 * place, 0, 0)) for place in range(6)]
-    encoded = tmp_path / "film.mp4"
-    save_video(frames, encoded)
+    save_video(frames, tmp_path / "film.mp4")
+    with av.open(str(tmp_path / "film.avi"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=1)
+        stream.width, stream.height = frames[0].size
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_image(frame)))
+        container.mux(stream.encode())
 
     def run(folder: Path, *names: str) -> None:
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(encoded, folder / name)
+            shutil.copy(tmp_path / f"film{Path(name).suffix}", folder / name)
 
     return run

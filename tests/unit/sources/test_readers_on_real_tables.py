@@ -95,6 +95,24 @@ def test_msvd_qa(shared_data: Path, tmp_path: Path, ingest, film) -> None:
     assert [row.target for row in result.examples[:2]] == ["someone", "man"]
 
 
+def test_msvd_qa_takes_the_official_avi_and_quarantines_a_truncated_one(
+    shared_data: Path, tmp_path: Path, ingest, film
+) -> None:
+    folder = tmp_path / "msvd"
+    rows = first_lines(shared_data / "msvd_qa" / "val.csv", folder / "val.csv", 60)
+    whole, cut = list(dict.fromkeys(row["video"] for row in rows))[:2]
+    film(folder, f"videos/vid{whole}.avi", f"videos/vid{cut}.avi")
+    path = folder / f"videos/vid{cut}.avi"
+    path.write_bytes(path.read_bytes().partition(b"idx1")[0][:-40])
+    result = ingest("msvd_qa", folder, limit=0.99)
+    assert {row.group for row in result.examples} == {f"msvd-{whole}"}
+    assert all(len(set(row.images)) == 4 for row in result.examples)
+    (reason,) = {row.reason for row in result.rejected if row.reason != "missing_video"}
+    details = {row.detail for row in result.rejected if row.reason == reason}
+    assert reason == "truncated_video"
+    assert all(f"vid{cut}.avi" in line and "\n" not in line for line in details)
+
+
 def test_websrc_answers_are_words_of_real_pages(shared_data: Path, ingest) -> None:
     folder = shared_data / "websrc"
     result = ingest("websrc", folder)
