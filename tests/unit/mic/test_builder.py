@@ -18,7 +18,7 @@ from mmicl.config import Build
 from mmicl.errors import DataError
 from mmicl.files import hash_file, make_table, open_rows, read_json, read_rows, write_rows
 from mmicl.mic import builder
-from mmicl.mic.builder import PARTS, Recipe, build
+from mmicl.mic.builder import PARTS, Bank, Recipe, build
 from mmicl.mic.exemplars import ExemplarPool
 from mmicl.mic.queries import expand
 from mmicl.mic.scheme import FULL_SCHEME
@@ -55,10 +55,11 @@ def build_all(
     seed: int = 5,
     examples: Mapping[str, list[Example]] = EXAMPLES,
     held_out: HeldOut | None = None,
+    bank: Bank = BANK,
 ) -> Built:
     with TemporaryDirectory() as folder:
         mic = Path(folder) / "mic"
-        manifest = build(mic, examples.__getitem__, Recipe(BANK, config, seed, held_out or {}))
+        manifest = build(mic, examples.__getitem__, Recipe(bank, config, seed, held_out or {}))
         assert read_json(mic / "manifest.json") == manifest
         return Built({part: read_rows(mic / f"{part}.parquet", Sample) for part in PARTS}, manifest)
 
@@ -100,7 +101,7 @@ def test_exemplars_come_from_training_and_leak_nothing() -> None:
 
 def test_the_templates_of_other_tasks_change_no_sample() -> None:
     asked = {row.task for rows in EXAMPLES.values() for row in rows}
-    alone = build(EXAMPLES, {task: BANK[task] for task in asked}, CONFIG, 5)
+    alone = build_all(bank={task: BANK[task] for task in asked})
     assert len(BANK) > len(asked)
     assert alone == build_all()
 
