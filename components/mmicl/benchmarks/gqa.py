@@ -78,11 +78,11 @@ def _columns(
     columns |= _count_consistent(examples, answered["right"])
     for metric, choices in ALLOWED.items():
         columns |= {metric: np.zeros(len(examples)), f"n_{metric}": np.zeros(len(examples))}
-        for place in np.flatnonzero(balanced):
+        for place in map(int, np.flatnonzero(balanced)):
             listed = read_meta(examples[place], choices)
             if listed is not None:
                 allowed = gqa.list_allowed(read_meta(examples[place], "detailed"), listed)
-                columns[metric][place] = fit(int(place), allowed)
+                columns[metric][place] = fit(place, allowed)
                 columns[f"n_{metric}"][place] = 1
     return columns
 

@@ -60,7 +60,7 @@ def _columns(examples: Sequence[Example], scores: Sequence[np.ndarray]) -> Colum
         above, tied = int((values > right).sum()), int((values == right).sum())
         ranks.append(np.arange(above + 1, above + tied + 1))
         relevance = read_meta(example, "relevance")
-        gains.append(np.nan if relevance is None else ndcg(-values, relevance))
+        gains.append(np.nan if relevance is None else ndcg((-values).tolist(), relevance))
     return {
         **{f"first_{k}": np.array([float((own <= k).mean()) for own in ranks]) for k in FIRST},
         "rank": np.array([float(own.mean()) for own in ranks]),

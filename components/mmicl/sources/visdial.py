@@ -72,9 +72,11 @@ def find_dialogs(context: ReadContext) -> Iterator[Record]:
             continue
         table = context.read_json(path)
         data = table.get("data") if isinstance(table, dict) else None
-        lists = (context.read_section(data, key, path) for key in ("questions", "answers"))
+        questions, answers = (
+            context.read_section(data, key, path) for key in ("questions", "answers")
+        )
         rounds: set[tuple[int, int]] = set()
-        texts = Texts(*lists, _read_dense(context) if split == "val" else {})
+        texts = Texts(questions, answers, _read_dense(context) if split == "val" else {})
         for number, entry in enumerate(context.read_section(data, "dialogs", path), start=1):
             own = entry.get("image_id") if isinstance(entry, dict) else None
             identifier = f"record {number}" if own is None else write_plainly(str(own))
@@ -131,7 +133,7 @@ def convert_dialog(record: Record, context: ReadContext) -> Iterator[Example]:
         answer = _pick(texts.answers, one.answer)
         question = asked if asked.endswith("?") else f"{asked}?"
         choices, right = read_options(one, texts)
-        meta = {"image_id": dialog.image_id, "round": number}
+        meta: dict[str, Any] = {"image_id": dialog.image_id, "round": number}
         if (dialog.image_id, number) in texts.dense:
             meta["relevance"] = read_relevance(texts.dense[dialog.image_id, number], len(choices))
         yield context.example(
