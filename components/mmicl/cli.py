@@ -6,6 +6,7 @@ Commands import what they need when they run, so that `--help` is instant.
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
@@ -13,9 +14,10 @@ from urllib.parse import urlencode
 import typer
 from rich.table import Table
 
+from mmicl.captioning.options import CAPTIONER, MATCHER, PROMPT
 from mmicl.errors import MmiclError, UserError
 from mmicl.paths import Paths
-from mmicl.printing import console, print_estimate, print_object, print_paraphrasing
+from mmicl.printing import console, print_estimate, print_object, print_paraphrasing, show_progress
 
 app = typer.Typer(
     name="mmicl",
@@ -208,6 +210,49 @@ def ingest(
 
     names = split_pairs(file or [])
     print_object(ingest_uri(dataset, source, out, Paths.here(), names), as_json)
+
+
+@app.command(rich_help_panel="Run")
+def caption(
+    source: Annotated[Path, typer.Option(help="Folder of img2dataset's shards.")],
+    out: Annotated[Path, typer.Option(help="Folder that gets shards of the same layout.")],
+    captioner: Annotated[
+        str, typer.Option(help="BLIP captioner: a folder, or OWNER/NAME[@REVISION] of the hub.")
+    ] = CAPTIONER,
+    matcher: Annotated[str, typer.Option(help="BLIP image-text matcher, likewise.")] = MATCHER,
+    candidates: Annotated[int, typer.Option(help="Captions a picture.")] = 10,
+    sampling: Annotated[str, typer.Option(help="nucleus draws them; beam searches.")] = "nucleus",
+    top_p: Annotated[float, typer.Option(help="Share of probability in the nucleus.")] = 0.9,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    prompt: Annotated[str, typer.Option(help="What every caption goes on from.")] = PROMPT,
+    precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    batch_size: Annotated[int, typer.Option(help="Pictures a forward pass.")] = 16,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:NUMBER.")] = "auto",
+    part: Annotated[str, typer.Option(help="i/n: the i-th of n machines; from 1.")] = "1/1",
+    as_json: AsJson = False,
+) -> None:
+    """Write captions for web-scale pictures with BLIP; the best by image-text matching is kept.
+
+    Shards that are done are left alone; run it again to go on.
+    """
+    from mmicl.captioning.options import Options
+
+    options = Options(
+        source=source, out=out, captioner=captioner, matcher=matcher, candidates=candidates,
+        sampling=sampling, top_p=top_p, seed=seed, prompt=prompt, precision=precision,
+        batch_size=batch_size, device=device, part=part,
+    )  # fmt: skip
+    from mmicl.captioning.job import caption_shards
+
+    with show_progress() as bar:
+        task = bar.add_task("pictures", start=False)
+
+        def start(rows: int) -> Callable[[int], None]:
+            bar.reset(task, total=rows)
+            return lambda done: bar.advance(task, done)
+
+        counts = caption_shards(options, start, bar.console.print)
+    print_object(counts, as_json)
 
 
 @app.command(rich_help_panel="Look")

@@ -5,6 +5,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from mmicl.paths import Paths
@@ -33,6 +41,18 @@ def print_paraphrasing(config: "Config", paths: Paths) -> None:
 
     if line := describe_plan(config.augment, paths.cache("paraphrases")):
         console.print(f"paraphrases by {line}")
+
+
+def show_progress() -> Progress:
+    """A bar on standard error: how much is done of how much, time gone and time left."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
 
 
 def print_object(value: dict[str, Any], as_json: bool) -> None:

@@ -20,8 +20,8 @@ def mmicl(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str
 def test_help_lists_every_command() -> None:
     text = mmicl("--help").stdout
     for command in (
-        "run", "up", "plan", "params", "bank", "stage", "ingest", "browse", "predict", "score",
-        "trace",
+        "run", "up", "plan", "params", "bank", "stage", "caption", "ingest", "browse", "predict",
+        "score", "trace",
     ):  # fmt: skip
         assert f" {command} " in text
 
@@ -34,6 +34,7 @@ def test_help_lists_every_command() -> None:
         (("run", "--set", "pretrain.stepz=3"), "pretrain.stepz: unknown key"),
         (("run", "--set", "pretrain.steps=-3"), "pretrain.steps:"),
         (("run", "--data", "/no/such/folder"), "/no/such/folder: no such folder"),
+        (("caption", "--source", "/no/such/folder", "--out", "x"), "/no/such/folder: no such"),
         (("score", "nosuch", "--predictions", "x.json"), "nosuch"),
     ],
 )

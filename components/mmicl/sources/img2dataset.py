@@ -33,13 +33,18 @@ SUFFIXES = ("jpg", "png", "webp")
 DONE = "success"
 
 
-class Row(Official):
-    """A row of a shard's table that has a picture."""
+class Fetched(Official):
+    """A row of a shard's table that has a picture, whatever its text."""
 
     key: str
-    caption: Text
     sha256: str
     url: str = ""
+
+
+class Row(Fetched):
+    """One with a text that can be used."""
+
+    caption: Text
 
 
 @dataclass(frozen=True)
@@ -101,20 +106,34 @@ def convert_pair(record: Record, context: ReadContext) -> Iterator[Example]:
     """One picture with its text."""
     value, path, pieces = record.value
     row = Row.model_validate(value)
-    names = [f"{row.key}.{suffix}" for suffix in SUFFIXES]
-    name = next((name for name in names if name in pieces), None)
-    if name is None:
-        raise RecordError("missing_image", f"{path.name} has no {names[0]}")
-    if sidecar := pieces.get(f"{row.key}.json"):
-        _check_digest(_read_piece(path, sidecar), row)
-    data = _read_piece(path, pieces[name])
-    image = context.writer.add_bytes(data, f"{name} in {path.name}")
+    name, data = read_picture_of(row, path, pieces)
+    image = context.writer.add_bytes(data, name)
     original = hashlib.sha256(data).hexdigest() == row.sha256
     yield context.example(
         record.split, record.id, task="caption", images=(image,), question="",
         answers=(row.caption,), target=row.caption, group=f"web-{row.sha256[:16]}",
         meta={"url": row.url, "sha256": row.sha256, "original_bytes": original},
     )  # fmt: skip
+
+
+def read_picture_of(row: Fetched, path: Path, pieces: dict[str, Piece]) -> tuple[str, bytes]:
+    """What to call a row's picture in errors, and its bytes, not decoded.
+
+    Args:
+        row: Of the table beside the tar.
+        path: The tar.
+        pieces: Of `read_members`.
+
+    Raises:
+        RecordError: The tar has none, of too many bytes, or notes another digest for it.
+    """
+    names = [f"{row.key}.{suffix}" for suffix in SUFFIXES]
+    name = next((name for name in names if name in pieces), None)
+    if name is None:
+        raise RecordError("missing_image", f"{path.name} has no {names[0]}")
+    if sidecar := pieces.get(f"{row.key}.json"):
+        _check_digest(_read_piece(path, sidecar), row)
+    return f"{name} in {path.name}", _read_piece(path, pieces[name])
 
 
 def _read_piece(path: Path, piece: Piece) -> bytes:
@@ -125,7 +144,7 @@ def _read_piece(path: Path, piece: Piece) -> bytes:
         return stream.read(piece.size)
 
 
-def _check_digest(data: bytes, row: Row) -> None:
+def _check_digest(data: bytes, row: Fetched) -> None:
     """Hold the tar's own note of a picture against the table's.
 
     Raises:
