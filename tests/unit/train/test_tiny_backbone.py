@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from mmicl.augment.bank import shipped_bank, write_bank
@@ -336,6 +337,22 @@ def test_batches_made_ahead_by_processes_are_the_same_and_in_order() -> None:
             assert rows.tolist() == there.labels[name].tolist()
 
 
+def test_a_later_round_asks_everything_from_its_first_step_on_and_nothing_again(
+    parts: tuple[Reader, ReadingTask],
+) -> None:
+    reader, first = parts
+    later = ReadingTask(reader, BANK, seed=3, steps=10, batch_size=60, before=10)
+    batch = later.make_batch(0)
+    assert {"raven", "winoground", "labels", "sequence"} & {prompt.skill for prompt in batch}
+    assert any(len(prompt.pictures[0].things) > 2 for prompt in batch if prompt.skill == "vqa")
+    early = ReadingTask(reader, BANK, seed=3, steps=10, batch_size=60).make_batch(0)
+    assert not {"raven", "winoground", "labels", "sequence"} & {prompt.skill for prompt in early}
+    assert later.make_batch(0) == ReadingTask(
+        reader, BANK, seed=3, steps=99, batch_size=60, before=10
+    ).make_batch(0)
+    assert first.make_batch(0) != later.make_batch(0)[:6]
+
+
 def make_batches(workers: int) -> list[ReadingBatch]:
     """The batches of steps 4 to 7, made ahead by so many processes."""
     reader = Reader(*load_model("builtin:tiny"))
@@ -473,18 +490,26 @@ def test_the_command_writes_a_backbone_that_loads(tmp_path: Path) -> None:
     write_bank(bank, [template for templates in BANK.values() for template in templates])
     arguments = [
         "--out", str(tmp_path / "out"), "--state", str(tmp_path / "state"), "--bank", str(bank),
-        "--vision-steps", "2", "--language-steps", "2", "--vision-batch", "4",
+        "--vision-steps", "2", "--language-steps", "2", "1", "--vision-batch", "4",
         "--language-batch", "4", "--measure", "1", "--nice", "0",
         "--vision-hardware", "a GPU", "--language-hardware", "two cores",
     ]  # fmt: skip
     assert main(arguments) == 0
     model, _ = load_model(str(tmp_path / "out"))
+    found = model.language_model.get_input_embeddings().weight
+    rounds = [
+        load_file(tmp_path / "state" / f"{name}.safetensors") for name in ("language", "language-2")
+    ]
+    first, last = (one["weight.language_model.shared.weight"] for one in rounds)
+    assert not torch.equal(first, last)
+    assert torch.equal(found, last.half().float())
+    assert (first - last).abs().max() < 0.01
     assert (tmp_path / "out" / "quality.json").is_file()
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "\n| vqa | " in card
     assert "--seed 0" in card
     assert "- vision: 2 steps of 4, learning rate 0.001, 0 minutes on a GPU\n" in card
-    assert "- language: 2 steps of 4, learning rate 0.001, 0 minutes on two cores\n" in card
+    assert "- language: 2 and 1 steps of 4, learning rate 0.001, 0 minutes on two cores\n" in card
     size = sum(path.stat().st_size for path in (tmp_path / "out").iterdir())
     assert size < 10_000_000
     start = build_model(build_config(), 0)

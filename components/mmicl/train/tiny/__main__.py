@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mmicl.train.tiny")
 
-VISION = {"steps": 16000, "learning_rate": 1e-3, "weight_decay": 0.01}
-LANGUAGE = {"steps": 12000, "learning_rate": 1e-3, "weight_decay": 0.01}
+SCHEDULE = {"learning_rate": 1e-3, "weight_decay": 0.01}
+VISION_STEPS, LANGUAGE_STEPS = 16000, (12000, 10000)
+"""Of the text in rounds: what one round leaves at chance, a second one learns from there."""
 BATCH = 64
-VISION_FILE, LANGUAGE_FILE = "vision.safetensors", "language.safetensors"
+VISION_FILE = "vision.safetensors"
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -40,8 +42,11 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="instruction bank, as the stage augment writes it",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--vision-steps", type=int, default=VISION["steps"])
-    parser.add_argument("--language-steps", type=int, default=LANGUAGE["steps"])
+    parser.add_argument("--vision-steps", type=int, default=VISION_STEPS)
+    parser.add_argument(
+        "--language-steps", type=int, nargs="+", default=LANGUAGE_STEPS,
+        help="of each round; the learning rate begins anew with each",
+    )  # fmt: skip
     parser.add_argument("--vision-batch", type=int, default=BATCH)
     parser.add_argument("--language-batch", type=int, default=BATCH)
     parser.add_argument("--measure", type=int, default=200, help="prompts a skill and split")
@@ -125,7 +130,7 @@ def train_vision(
     steps = options.vision_steps
     task = NamingTask(namer, processor, options.seed, steps, options.vision_batch)
     seconds = train(
-        namer, task, workers=options.workers, **{**VISION, "steps": steps},
+        namer, task, workers=options.workers, steps=steps, **SCHEDULE,
         checkpoint=options.state / VISION_FILE, report=lambda line: log.info("vision %s", line),
     )  # fmt: skip
     if find_share()[0]:
@@ -155,15 +160,19 @@ def train_language(
         reader = Reader(model, processor).to(options.device)
     look_nearby(model)
     reader.train()
-    steps = options.language_steps
-    task = ReadingTask(
-        reader, bank, seed=options.seed, steps=steps, batch_size=options.language_batch
-    )
-    seconds = train(
-        reader, task, workers=options.workers, **{**LANGUAGE, "steps": steps},
-        checkpoint=options.state / LANGUAGE_FILE,
-        report=lambda line: log.info("language %s", line),
-    )  # fmt: skip
+    before, seconds = 0, 0.0
+    for number, steps in enumerate(options.language_steps, start=1):
+        task = ReadingTask(
+            reader, bank, seed=options.seed, steps=steps, batch_size=options.language_batch,
+            before=before,
+        )  # fmt: skip
+        name = "language" if number == 1 else f"language-{number}"
+        seconds += train(
+            reader, task, workers=options.workers, steps=steps, **SCHEDULE,
+            checkpoint=options.state / f"{name}.safetensors",
+            report=partial(log.info, "%s %s", name),
+        )  # fmt: skip
+        before += steps
     if find_share()[0]:
         return seconds
     reader.eval()
@@ -180,21 +189,21 @@ def write_card(
     from mmicl.train.tiny.quality import measure_backbone
 
     measured, parameters = measure_backbone(options.out, bank, options.seed, options.measure)
-    halves = {"vision": VISION, "language": LANGUAGE}
     given = vars(options)
+    steps = {"vision": [options.vision_steps], "language": list(options.language_steps)}
     made = {
         "seed": options.seed,
         "parameters": parameters,
         "measured_on": options.measure,
         **{
             name: {
-                **half,
-                "steps": given[f"{name}_steps"],
+                **SCHEDULE,
+                "steps": rounds,
                 "batch": given[f"{name}_batch"],
                 "seconds": round(seconds[name]),
                 "hardware": given[f"{name}_hardware"],
             }
-            for name, half in halves.items()
+            for name, rounds in steps.items()
         },
     }
     write_json(options.out / "quality.json", {"made": made, "measured": measured})

@@ -42,6 +42,8 @@ STAGES: tuple[tuple[float, dict[str, float]], ...] = (
            "vcr": 2, "winoground": 3.5, "raven": 6}),
 )  # fmt: skip
 """The curriculum: up to a share of the steps, how often each skill is drawn."""
+LAST = 0.999
+"""A share in its last stage."""
 THINGS = ((0.02, 1), (0.05, 2))
 """Up to a share of the steps, scenes have at most so many things. Copying what a single slot says
 is learnt in 200 steps, and looking up the right slot grows from it."""
@@ -64,7 +66,16 @@ def list_right(prompt: Prompt) -> list[str]:
 
 
 class ReadingTask:
-    """Batches of prompts and their loss: a pure function of (seed, step)."""
+    """Batches of prompts and their loss: a pure function of (seed, step).
+
+    Args:
+        reader: Who reads.
+        bank: Instructions by task.
+        seed: Of the prompts.
+        steps: How many there will be; the curriculum goes by the share of them that is done.
+        batch_size: Prompts a step, of all processes together.
+        before: Steps of earlier rounds; after them everything is asked from the first step on.
+    """
 
     def __init__(
         self,
@@ -74,10 +85,12 @@ class ReadingTask:
         seed: int,
         steps: int,
         batch_size: int,
+        before: int = 0,
     ) -> None:
         self.reader, self.bank = reader, bank
         self.labeler = Labeler(reader.list_tokens, reader.processor.num_query_tokens)
         self.seed, self.steps, self.batch_size = seed, steps, batch_size
+        self.before = before
 
     def make(self, step: int) -> ReadingBatch:
         """This process's share of a step, sorted by length."""
@@ -89,7 +102,8 @@ class ReadingTask:
     def loss(self, step: int, batch: ReadingBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over the prompts of their mean token loss, plus that of the marks."""
         own, processes = find_share()
-        noise = torch.Generator().manual_seed((self.seed * 1_000_003 + step) * processes + own)
+        drawn_from = self.seed * 1_000_003 + self.before + step
+        noise = torch.Generator().manual_seed(drawn_from * processes + own)
         losses, marks = self.reader(batch, noise)
         skills = torch.from_numpy(batch.skills).to(losses.device)
         counts = np.bincount(batch.skills, minlength=len(SKILLS)).clip(1)
@@ -101,8 +115,9 @@ class ReadingTask:
 
     def make_batch(self, step: int) -> list[Prompt]:
         """The prompts of a step, by the curriculum."""
-        rng = random.Random(f"{self.seed}/language/{step}")
-        share = step / self.steps
+        number = self.before + step
+        rng = random.Random(f"{self.seed}/language/{number}")
+        share = step / self.steps if not self.before else LAST
         stage, weights = next(
             (place, weights) for place, (end, weights) in enumerate(STAGES) if share < end
         )
@@ -111,7 +126,7 @@ class ReadingTask:
         rows = []
         for place, skill in enumerate(skills):
             exemplars = rng.choices(range(len(EXEMPLARS)), EXEMPLARS)[0] if stage else 0
-            rows.append(self.write(skill, rng, "train", f"{step}-{place}", exemplars, most=most))
+            rows.append(self.write(skill, rng, "train", f"{number}-{place}", exemplars, most=most))
         return self.encode(rows)
 
     def make_test(self, skill: str, split: Split, count: int, exemplars: int = 0) -> list[Prompt]:
