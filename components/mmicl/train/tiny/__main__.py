@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("mmicl.train.tiny")
 
 SCHEDULE = {"learning_rate": 1e-3, "weight_decay": 0.01}
-VISION_STEPS, LANGUAGE_STEPS = 16000, (12000, 10000)
+VISION_STEPS, LANGUAGE_STEPS = 16000, (12000, 6000)
 """Of the text in rounds: what one round leaves at chance, a second one learns from there."""
 BATCH = 64
 VISION_FILE = "vision.safetensors"
