@@ -111,7 +111,7 @@ class Written:
             return None
         record = read_json(self.record)
         self._hold_arguments(record.get("arguments", {}), arguments)
-        again = f"remove {self.record.name} there to do the shard again"
+        again = f"remove {self.tar.stem}.* there to do the shard again"
         if record.get("input") != describe_input(self.shard):
             message = "was made from other files of the source"
             raise DataError(message, where=self.record, remedy=again)
