@@ -509,7 +509,10 @@ def test_the_command_writes_a_backbone_that_loads(tmp_path: Path) -> None:
     assert "\n| vqa | " in card
     assert "--seed 0" in card
     assert "- vision: 2 steps of 4, learning rate 0.001, 0 minutes on a GPU\n" in card
-    assert "- language: 2 and 1 steps of 4, learning rate 0.001, 0 minutes on two cores\n" in card
+    assert (
+        "- language: 2 and 1 steps of 4, learning rate 0.001 and 0.0003, 0 minutes on two cores\n"
+        in card
+    )
     size = sum(path.stat().st_size for path in (tmp_path / "out").iterdir())
     assert size < 10_000_000
     start = build_model(build_config(), 0)
