@@ -3,6 +3,7 @@
 import logging
 import os
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,8 +77,13 @@ def check_and_document(paths: Paths, config: Config) -> dict[str, Any]:
         report = _make_report(outcomes, tables)
         # Great Expectations' own index needs scripts from the net; ours is plain HTML.
         (folder / "index.html").replace(folder / "runs.html")
-        twins = dict(zip(tables["examples"]["id"], tables["examples"]["twin"], strict=True))
-        shown = show_failing(report["results"], sources, twins, config, paths)
+        alike = tables["examples"].query("twin != ''")
+        twins = dict(zip(alike["id"], alike["twin"], strict=True))
+        rows = {
+            "examples": chain.from_iterable(sources.examples.values()),
+            "samples": chain.from_iterable(sources.samples.values()),
+        }
+        shown = show_failing(report["results"], rows, twins, config, paths)
         write_text(folder / "index.html", write_index(report, pages, shown))
     return report
 

@@ -9,7 +9,6 @@ from mmicl.errors import DataError
 from mmicl.images.showing import draw_thumbnail, write_address
 from mmicl.images.store import ImageStore
 from mmicl.paths import Paths
-from mmicl.quality.tables import Sources
 
 SIDE = 72
 """Pixels of a thumbnail's longer side."""
@@ -21,7 +20,7 @@ Shown = dict[tuple[str, str], str]
 
 def show_failing(
     results: Iterable[dict[str, Any]],
-    sources: Sources,
+    tables: Mapping[str, Iterable[dict[str, Any]]],
     twins: Mapping[str, str],
     config: Config,
     paths: Paths,
@@ -30,7 +29,7 @@ def show_failing(
 
     Args:
         results: The report's, each with `table`, `success` and `ids`.
-        sources: The tables' rows.
+        tables: The rows of those tables by the tables' names.
         twins: Id of an Example -> the picture that one of its own looks like, or "".
         config: Of the checkout.
         paths: Where the pictures lie. One that is not there, or damaged, is named in its place.
@@ -40,11 +39,9 @@ def show_failing(
         return {}
     folders = [paths.images(name) for name in sorted(config.datasets)]
     images = ImageStore(folder for folder in folders if folder.is_dir())
-    tables = {"examples": sources.examples, "samples": sources.samples}
     return {
         (table, row["id"]): _show(row, twins.get(row["id"], ""), images)
-        for table, groups in tables.items()
-        for rows in groups.values()
+        for table, rows in tables.items()
         for row in rows
         if (table, row["id"]) in named
     }

@@ -5,21 +5,20 @@ whether an exemplar leaks) is computed here, one column per rule. Pixels are nev
 are compared by the sha256 in their references, and by the looks and sizes that ingest wrote down.
 
 Rows are read as they lie on disk, unchecked, so that a damaged table is described by the gate
-rather than by the first exception.
+rather than by the first exception. They are walked in batches, several times over, and what must be
+known of all of them at once is kept as hashes: a few hundred bytes an Example and a sample.
 """
 
 import json
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from mmicl.config import Config
@@ -29,8 +28,9 @@ from mmicl.mic.queries import RAVEN_CONTEXT, expand
 from mmicl.mic.scheme import find_fault
 from mmicl.mic.templates import RESERVED, find_faults
 from mmicl.paths import Paths
-from mmicl.quality.contamination import find_alike, find_asked, read_question
-from mmicl.quality.pictures import Known, count_lost, count_odd_sizes
+from mmicl.quality.contamination import find_alike, find_asked, hash_question
+from mmicl.quality.pictures import Sizes, count_lost, count_odd_sizes
+from mmicl.quality.stored import StoredRows
 from mmicl.records import PLACEHOLDER, Example, Row, Sample, Template, proxy, split_reference
 
 IMAGE_REFERENCE = re.compile(r"[0-9a-f]{64}(@\d+,\d+,\d+,\d+)?")
@@ -47,13 +47,28 @@ Values = list[dict[str, Any]]
 class Sources:
     """The rows of one checkout: Examples by dataset, templates, samples by part."""
 
-    examples: dict[str, Values]
+    examples: dict[str, StoredRows]
     bank: Values
-    samples: dict[str, Values]
+    samples: dict[str, StoredRows]
     files: Values
     """One row a file: `id` (its place in the checkout), `rows`, `schema_fault`."""
-    pictures: Known
-    """The stored pictures of all datasets: sha256 -> row of `PictureRow`."""
+    pictures: dict[str, StoredRows]
+    """Rows of `PictureRow` by dataset."""
+    sizes: Sizes
+    """The stored pictures of all datasets."""
+
+
+class Origin(NamedTuple):
+    """What is asked of an Example that a sample shows.
+
+    Hashes are Python's, of this process: sixty-four bits.
+    """
+
+    split: str
+    group: int
+    """Hash of dataset and group."""
+    pictures: tuple[int, ...]
+    """Hashes of `_pictures`."""
 
 
 def load_sources(paths: Paths, config: Config) -> Sources:
@@ -64,43 +79,39 @@ def load_sources(paths: Paths, config: Config) -> Sources:
     """
     files: Values = []
 
-    def read(path: Path, kind: type[Row]) -> Values:
-        values, fault = _read_parquet(path, kind)
+    def read(path: Path, kind: type[Row]) -> StoredRows:
+        rows = StoredRows(path, kind)
         place = path.relative_to(paths.root).as_posix()
-        files.append({"id": place, "rows": len(values), "schema_fault": fault})
-        return values
+        files.append({"id": place, "rows": len(rows), "schema_fault": rows.fault})
+        return rows
 
     examples = {
         name: read(paths.examples(name) / "examples.parquet", Example)
         for name in sorted(config.datasets)
     }
     pictures = {
-        row["sha256"]: row
-        for name in sorted(config.datasets)
-        for row in read(paths.examples(name) / PICTURES, PictureRow)
+        name: read(paths.examples(name) / PICTURES, PictureRow) for name in sorted(config.datasets)
     }
     samples = {
         part: read(paths.mic / f"{part}.parquet", Sample) for part in (*TRAINED_PARTS, "val")
     }
-    return Sources(examples, _read_bank(paths.bank), samples, files, pictures)
+    bank = _read_bank(paths.bank)
+    return Sources(examples, bank, samples, files, pictures, _read_sizes(pictures.values()))
 
 
 def make_tables(sources: Sources, config: Config) -> dict[str, pd.DataFrame]:
     """All tables of the gate by name; each has a column `id`."""
-    examples = [row for rows in sources.examples.values() for row in rows]
-    samples = [{**row, "part": part} for part, rows in sources.samples.items() for row in rows]
-    pictures = {row["id"]: _pictures(row) for row in examples}
+    targets = _count_targets(sources)
     return {
         "files": pd.DataFrame(sources.files),
         "bank": pd.DataFrame(_describe_template(row) for row in sources.bank),
-        "examples": _describe_examples(sources, pictures, _find_twins(sources)),
-        "samples": _describe_samples(samples, sources, examples, pictures),
+        "examples": _make_frame(_describe_examples(sources, _find_twins(sources))),
+        "samples": _make_frame(_describe_samples(sources, *_find_origins(sources))),
         "parts": _describe_shares(
-            samples, "part", {part: getattr(config.build, part) for part in TRAINED_PARTS}
+            targets, {part: getattr(config.build, part) for part in TRAINED_PARTS}
         ),
         "datasets": _describe_shares(
-            [{**row, "of": f"{row['part']}/{row['dataset']}"} for row in samples],
-            "of",
+            targets,
             {
                 f"{part}/{name}": {name: quota}
                 for part in TRAINED_PARTS
@@ -110,30 +121,23 @@ def make_tables(sources: Sources, config: Config) -> dict[str, pd.DataFrame]:
     }  # fmt: skip
 
 
-def _read_parquet(path: Path, kind: type[Row]) -> tuple[Values, str]:
-    """A file's rows, columns it lacks filled with null, and how its schema differs ("" if not)."""
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise DataError("no such file", where=path) from None
-    except pa.ArrowInvalid as error:
-        raise DataError(f"not Parquet ({error})", where=path) from None
-    found = {field.name: str(field.type) for field in table.schema}
-    wanted = {field.name: str(field.type) for field in kind.schema_arrow()}
-    faults = [f"{name} is missing" for name in wanted if name not in found]
-    faults += [f"{name} is unknown" for name in found if name not in wanted]
-    faults += [
-        f"{name} is {found[name]}, not {wanted[name]}"
-        for name in wanted
-        if name in found and _plain(found[name]) != _plain(wanted[name])
-    ]
-    empty = dict.fromkeys(wanted)
-    return [{**empty, **row} for row in table.to_pylist()], "; ".join(faults)
+def _make_frame(described: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """A frame of rows that never stand in memory as dicts together."""
+    columns: dict[str, list[Any]] = {}
+    for row in described:
+        for name, value in row.items():
+            columns.setdefault(name, []).append(value)
+    return pd.DataFrame(columns)
 
 
-def _plain(kind: str) -> str:
-    """A type's name without what Parquet changes: the name of a list's element."""
-    return kind.replace("element:", "item:")
+def _read_sizes(pictures: Iterable[StoredRows]) -> Sizes:
+    shared: dict[tuple[int, int], tuple[int, int]] = {}
+    sizes = {}
+    for rows in pictures:
+        for row in rows.walk("sha256", "width", "height"):
+            size = row["width"], row["height"]
+            sizes[row["sha256"]] = shared.setdefault(size, size)
+    return sizes
 
 
 def _read_bank(path: Path) -> Values:
@@ -161,68 +165,81 @@ def _find_twins(sources: Sources) -> dict[str, str]:
 
     Panels of matrices are left out, as in `mmicl.mic.builder.find_held_out`.
     """
-    tests = (row for rows in sources.examples.values() for row in rows if row["split"] == "test")
-    trained = (row for part in TRAINED_PARTS for row in sources.samples[part])
+    tests = (
+        row
+        for rows in sources.examples.values()
+        for row in rows.walk("split", "task", "images")
+        if row["split"] == "test"
+    )
+    trained = (
+        row for part in TRAINED_PARTS for row in sources.samples[part].walk("task", "images")
+    )
 
-    def read_looks(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
-        keys = {
+    def find_keys(rows: Iterable[dict[str, Any]]) -> set[str]:
+        return {
             split_reference(image)[0]
             for row in rows
             if row["task"] != "raven"
             for image in row["images"] or []
             if image
         }
-        return {key: sources.pictures[key]["look"] for key in keys if key in sources.pictures}
 
-    return find_alike(read_looks(tests), read_looks(trained))
+    asked, shown = find_keys(tests), find_keys(trained)
+    looks = {
+        row["sha256"]: row["look"]
+        for rows in sources.pictures.values()
+        for row in rows.walk("sha256", "look")
+        if row["sha256"] in asked or row["sha256"] in shown
+    }
+    return find_alike(
+        {key: look for key, look in looks.items() if key in asked},
+        {key: look for key, look in looks.items() if key in shown},
+    )
 
 
-def _describe_examples(
-    sources: Sources, pictures: dict[str, set[Any]], twins: dict[str, str]
-) -> pd.DataFrame:
+def _describe_examples(sources: Sources, twins: dict[str, str]) -> Iterator[dict[str, Any]]:
     """One row an Example."""
-    described = []
-    asked = find_asked(row for rows in sources.examples.values() for row in rows)
-    trained: set[Any] = set()
+    asked = find_asked(
+        row
+        for rows in sources.examples.values()
+        for row in rows.walk("split", "question", "choices", "target")
+    )
+    trained: set[int] = set()
     for name, rows in sources.examples.items():
-        seen: set[Any] = set()
-        for row in rows:
-            if row["split"] == "train":
-                seen.add(frozenset(pictures[row["id"]]))
+        seen = {
+            hash(frozenset(_pictures(row)))
+            for row in rows.walk("split", "task", "images")
+            if row["split"] == "train"
+        }
         for row in rows:
             images = row["images"] or []
             sound = [one for one in images if IMAGE_REFERENCE.fullmatch(one or "")]
             malformed, unusable = _find_faults(row)
-            described.append(
-                {key: row[key] for key in ("id", "dataset", "split", "task", "target", "group")}
-                | {
-                    "folder": name,
-                    "image_count": len(images),
-                    "odd_references": len(images) - len(sound),
-                    "lost_pictures": count_lost(sound, sources.pictures),
-                    "odd_sizes": count_odd_sizes(sound, sources.pictures),
-                    "repeats": _repeats(row, trained),
-                    "foreign": _has_foreign_letters(row),
-                    "asked_in_training": row["split"] != "train" and read_question(row) in asked,
-                    "twin": _name_twin(row, twins),
-                    "malformed": malformed,
-                    "unusable": unusable,
-                    "seen_in_training": (
-                        row["split"] != "train" and frozenset(pictures[row["id"]]) in seen
-                    ),
-                }
-            )
-    return pd.DataFrame(described)
+            held_out = row["split"] != "train"
+            yield {key: row[key] for key in ("id", "dataset", "split", "task", "group")} | {
+                "folder": name,
+                "image_count": len(images),
+                "odd_references": len(images) - len(sound),
+                "lost_pictures": count_lost(sound, sources.sizes),
+                "odd_sizes": count_odd_sizes(sound, sources.sizes),
+                "repeats": _repeats(row, trained),
+                "foreign": _has_foreign_letters(row),
+                "asked_in_training": held_out and hash_question(row) in asked,
+                "twin": _name_twin(row, twins),
+                "malformed": malformed,
+                "unusable": unusable,
+                "seen_in_training": held_out and hash(frozenset(_pictures(row))) in seen,
+            }
 
 
-def _repeats(row: dict[str, Any], seen: set[Any]) -> bool:
+def _repeats(row: dict[str, Any], seen: set[int]) -> bool:
     """Whether an earlier training Example is the same in pictures, question and answer.
 
     A test may rightly ask twice (POPE's settings share their questions); a training set need not.
     """
     if row["split"] != "train":
         return False
-    key = (*(row["images"] or []), row["question"], *(row["choices"] or []), row["target"])
+    key = hash((*(row["images"] or []), row["question"], *(row["choices"] or []), row["target"]))
     seen_before = key in seen
     seen.add(key)
     return seen_before
@@ -259,51 +276,58 @@ def _find_faults(row: dict[str, Any]) -> tuple[str, str]:
     return "", "; ".join(sorted(faults))
 
 
+def _find_origins(sources: Sources) -> tuple[dict[str, Origin], set[int]]:
+    """Every Example by its id, and the hashes of the pictures that are held out from training."""
+    origins: dict[str, Origin] = {}
+    held_out: set[int] = set()
+    for rows in sources.examples.values():
+        for row in rows.walk("id", "dataset", "split", "task", "group", "images"):
+            pictures = tuple(hash(one) for one in _pictures(row))
+            origins[row["id"]] = Origin(row["split"], _hash_group(row), pictures)
+            if row["split"] != "train":
+                held_out.update(pictures)
+    return origins, held_out
+
+
+def _hash_group(row: dict[str, Any]) -> int:
+    return hash((row["dataset"], row["group"]))
+
+
 def _describe_samples(
-    samples: Values, sources: Sources, examples: Values, pictures: dict[str, set[Any]]
-) -> pd.DataFrame:
+    sources: Sources, known: dict[str, Origin], held_out: set[int]
+) -> Iterator[dict[str, Any]]:
     """One row a sample, joined with the Examples it was made of."""
-    known = {row["id"]: row for row in examples}
     tasks = {row["id"]: row["task"] for row in sources.bank}
-    seen: set[Any] = set()
-    held_out = {
-        picture for row in examples if row["split"] != "train" for picture in pictures[row["id"]]
-    }
-    described = []
-    for row in samples:
-        prompt, images = row["prompt"] or "", row["images"] or []
-        source, own = known.get(row["source"]), pictures.get(row["source"], set())
-        exemplars = row["exemplars"] or []
-        shown = [known[one] for one in exemplars if one in known]
-        described.append(
-            {
-                key: row[key]
-                for key in ("id", "part", "dataset", "split", "task", "prompt", "target", "group")
-            }
-            | {
+    seen: set[int] = set()
+    for part, rows in sources.samples.items():
+        for row in rows:
+            prompt, images = row["prompt"] or "", row["images"] or []
+            source = known.get(row["source"])
+            own = set(source.pictures) if source else set[int]()
+            exemplars, group = row["exemplars"] or [], _hash_group(row)
+            shown = [known[one] for one in exemplars if one in known]
+            key = hash((part, prompt, row["target"], *images))
+            yield {
+                "id": row["id"],
+                "target": row["target"],
                 "image_count": len(images),
-                "lost_pictures": count_lost(images, sources.pictures),
-                "repeats": (key := (row["part"], prompt, row["target"], *images)) in seen,
+                "lost_pictures": count_lost(images, sources.sizes),
+                "repeats": key in seen,
                 "placeholders": prompt.count(PLACEHOLDER),
                 "proxies_in_order": _has_proxies_in_order(prompt, len(images)),
-                "right_split": row["split"] == ("val" if row["part"] == "val" else "train"),
-                "source_known": source is not None and source["split"] == row["split"],
+                "right_split": row["split"] == ("val" if part == "val" else "train"),
+                "source_known": source is not None and source.split == row["split"],
                 "template_fits": tasks.get(row["template"]) == row["task"],
                 "exemplar_count": len(exemplars),
                 "exemplars_unknown": len(exemplars) - len(shown),
-                "exemplars_not_train": sum(one["split"] != "train" for one in shown),
+                "exemplars_not_train": sum(one.split != "train" for one in shown),
                 "exemplars_are_query": sum(one == row["source"] for one in exemplars),
                 "exemplars_twice": len(exemplars) - len(set(exemplars)),
-                "exemplars_of_group": sum(
-                    one["group"] == row["group"] and one["dataset"] == row["dataset"]
-                    for one in shown
-                ),
-                "exemplars_share_picture": sum(bool(pictures[one["id"]] & own) for one in shown),
-                "pictures_held_out": 0 if row["part"] == "val" else len(own & held_out),
+                "exemplars_of_group": sum(one.group == group for one in shown),
+                "exemplars_share_picture": sum(not own.isdisjoint(one.pictures) for one in shown),
+                "pictures_held_out": 0 if part == "val" else len(own & held_out),
             }
-        )
-        seen.add(key)
-    return pd.DataFrame(described)
+            seen.add(key)
 
 
 def _has_proxies_in_order(prompt: str, images: int) -> bool:
@@ -312,16 +336,28 @@ def _has_proxies_in_order(prompt: str, images: int) -> bool:
     return RESERVED.findall(prompt) == wanted
 
 
-def _describe_shares(samples: Values, key: str, quotas: dict[str, dict[str, int]]) -> pd.DataFrame:
+def _count_targets(sources: Sources) -> dict[str, Counter[Any]]:
+    """How often each target stands in a part (`finetune`) and in a dataset's (`finetune/vqav2`)."""
+    targets: dict[str, Counter[Any]] = defaultdict(Counter)
+    for part in TRAINED_PARTS:
+        for row in sources.samples[part].walk("dataset", "target"):
+            targets[part][row["target"]] += 1
+            targets[f"{part}/{row['dataset']}"][row["target"]] += 1
+    return targets
+
+
+def _describe_shares(
+    targets: Mapping[str, Counter[Any]], quotas: dict[str, dict[str, int]]
+) -> pd.DataFrame:
     """One row a group of samples that has a quota: how many, and how one-sided its answers are."""
     described = []
     for name, quota in quotas.items():
         asked = sum(quota.values())
         if not asked:
             continue
-        targets = Counter(row["target"] for row in samples if row[key] == name)
-        count = targets.total()
-        answer, most = min(targets.items(), key=lambda it: (-it[1], str(it[0])), default=("", 0))
+        own = targets.get(name, Counter[Any]())
+        count = own.total()
+        answer, most = min(own.items(), key=lambda it: (-it[1], str(it[0])), default=("", 0))
         described.append(
             {
                 "id": name,
@@ -330,7 +366,7 @@ def _describe_shares(samples: Values, key: str, quotas: dict[str, dict[str, int]
                 "lacking": max(0, asked - count),
                 "majority_answer": answer,
                 "majority_share": round(most / count, 6) if count else 1.0,
-                "yes_share": _share_yes(targets),
+                "yes_share": _share_yes(own),
             }
         )
     return pd.DataFrame(described, columns=SHARE_COLUMNS)

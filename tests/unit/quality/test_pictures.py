@@ -16,7 +16,6 @@ from mmicl.quality import contamination
 from mmicl.quality.contamination import MAX_DISTANCE, find_alike
 from mmicl.quality.pictures import count_lost, count_odd_sizes
 from mmicl.quality.shown import show_failing
-from mmicl.quality.tables import Sources
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -78,7 +77,7 @@ def test_pictures_alike_are_found_across_pieces(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_sizes_and_places_of_pictures_and_crops() -> None:
-    known = {"a": {"width": 40, "height": 30}, "thin": {"width": 400, "height": 30}}
+    known = {"a": (40, 30), "thin": (400, 30)}
     assert count_lost(["a", "a@0,0,40,30", "a@39,29,40,30", "blank"], known) == 1
     assert count_lost(["b", "a@0,0,41,30", "a@5,5,5,9", "a@9,5,5,9"], known) == 4
     assert count_odd_sizes(["a", "a@0,0,8,8", "a@0,0,40,8"], known) == 0
@@ -110,10 +109,10 @@ def test_failing_rows_are_shown_with_their_pictures(tmp_path: Path) -> None:
         "id": "coco/train/1", "question": "what <b>is</b> it?", "choices": None, "target": None,
         "images": [key, f"{key}@0,0,20,20", "0" * 64, None, "x@y", key, key],
     }  # fmt: skip
-    sources = Sources({"coco": [row, {**row, "id": "sound"}]}, [], {"finetune": [row]}, [], {})
+    tables = {"examples": [row, {**row, "id": "sound"}], "samples": [row]}
     failed = {"table": "examples", "success": False, "ids": ["coco/train/1"]}
     passed = {"table": "examples", "success": True, "ids": ["sound"]}
-    shown = show_failing([failed, passed], sources, {"coco/train/1": key}, config, paths)
+    shown = show_failing([failed, passed], tables, {"coco/train/1": key}, config, paths)
     assert list(shown) == [("examples", "coco/train/1")]
     text = shown["examples", "coco/train/1"]
     assert text.count('src="data:image/jpeg;base64,') == 3
@@ -122,5 +121,5 @@ def test_failing_rows_are_shown_with_their_pictures(tmp_path: Path) -> None:
     assert "and 2 more" in text
     assert "what &lt;b&gt;is&lt;/b&gt; it?" in text
     assert "<b>null</b>" in text
-    bare = show_failing([failed], sources, {}, config, Paths.here(tmp_path / "bare"))
+    bare = show_failing([failed], tables, {}, config, Paths.here(tmp_path / "bare"))
     assert "<img" not in bare["examples", "coco/train/1"]
