@@ -61,6 +61,7 @@ def measure_original(folder: Path, pictures: int, pairs: int) -> dict[str, Any]:
     part = samples[:: max(1, len(samples) // PART)]
     original = folder / "original.arrow"
     built: dict[str, list[float]] = {"ours": [], "original": []}
+    written = 0
     for _ in range(pairs):
         spent, (samples, store) = clock(partial(build_ours, folder))
         built["ours"].append(len(samples) / spent)

@@ -84,10 +84,11 @@ def caption_shards(
     matcher = find_checkpoint(options.matcher, "--matcher")
     names = {"captioner": captioner.identity, "matcher": matcher.identity}
     arguments = options.arguments(**names)
-    totals, todo = Counter(dict.fromkeys(COUNTED, 0)), []
+    totals: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
+    todo: list[Shard] = []
     for shard in shards:
-        if counts := Written(shard, options.out).find_counts(arguments):
-            totals.update(counts)
+        if done := Written(shard, options.out).find_counts(arguments):
+            totals.update(done)
         else:
             todo.append(shard)
     advance = start(sum(shard.rows for shard in todo))
@@ -96,7 +97,7 @@ def caption_shards(
             Captioner(captioner, options, device), Matcher(matcher, options, device), names
         )
         for shard in todo:
-            counts = Counter(dict.fromkeys(COUNTED, 0))
+            counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
             tables = caption_shard(shard, models, options.batch_size, counts, advance)
             Written(shard, options.out).write(tables, arguments, counts)
             say(f"{shard.name}: " + ", ".join(f"{key} {value}" for key, value in counts.items()))

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mmicl.config import Build
 from mmicl.mic.chance import draw, rank
@@ -87,11 +86,11 @@ def find_held_out(tables: Iterable[pa.Table]) -> HeldOut:
     """
     shown: dict[str, set[str]] = {"val": set(), "test": set()}
     for table in tables:
-        photos = table.filter(pc.not_equal(table["task"], "raven"))
-        for split, known in shown.items():
-            images = photos.filter(pc.equal(photos["split"], split))["images"]
-            unique = pc.unique(pc.list_flatten(images))
-            known.update(split_reference(image)[0] for image in unique.to_pylist())
+        for batch in table.select(SHOWN).to_batches():
+            for row in batch.to_pylist():
+                if row["task"] != "raven" and row["split"] in shown:
+                    known = shown[row["split"]]
+                    known.update(split_reference(image)[0] for image in row["images"])
     return {"train": frozenset(shown["val"] | shown["test"]), "val": frozenset(shown["test"])}
 
 

@@ -104,7 +104,7 @@ def test_a_draw_changes_the_worked_examples_alone() -> None:
 def test_direct_answers_are_asked_and_shown_without_choices() -> None:
     """Of worked examples too, whose answers are what most people said; difficult ones are left."""
     rows = [
-        example("scienceqa", n, split="train" if n > 4 else "test", id=f"scienceqa/{n}",
+        example("choice", n, split="train" if n > 4 else "test", id=f"choice/{n}",
                 choices=("red", "blue"), answer_index=0, target="red",
                 answers=("azure", "sky", "azure"), meta={"difficult": n == 3})
         for n in range(20)
@@ -113,7 +113,8 @@ def test_direct_answers_are_asked_and_shown_without_choices() -> None:
     chosen = choose_examples(rows, few.benchmark, FULL_SCHEME, 99, 1)
     assert chosen.excluded == {"left out by the official score": 1}
     assert len(chosen.examples) == 4
-    pool = ExemplarPool([few.benchmark.recast(row) for row in rows if row.split == "train"])
+    asked = [few.benchmark.recast(row) for row in rows if row.split == "train"]
+    pool = ExemplarPool([row for row in asked if row is not None])
     for _, (request,) in write_requests(few, chosen.examples, pool):
         assert (request.kind, request.candidates, request.target) == ("generate", (), "azure")
         assert request.prompt.count("azure") == 2

@@ -50,6 +50,7 @@ def done(
     """A source and its result, read only."""
     folder = tmp_path_factory.mktemp("done")
     source, out = write_plain(folder / "web", shards=1, pictures=2), folder / "out"
-    options = Options(source, out, candidates=4, **checkpoints)
+    captioner, matcher = checkpoints["captioner"], checkpoints["matcher"]
+    options = Options(source, out, candidates=4, captioner=captioner, matcher=matcher)
     caption_shards(options, lambda rows: lambda more: None, lambda line: None)
     return source, out

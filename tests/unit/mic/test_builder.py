@@ -24,6 +24,7 @@ from mmicl.mic.queries import expand
 from mmicl.mic.scheme import FULL_SCHEME
 from mmicl.mic.selection import HeldOut, find_held_out
 from mmicl.records import Example, Sample
+from mmicl.supervision import stream_in_processes
 
 BANK = shipped_bank()
 EXAMPLES: dict[str, list[Example]] = {
@@ -161,7 +162,7 @@ def test_tables_on_disk_and_any_number_of_processes_give_equal_bytes(
     assert files == ["finetune.parquet", "manifest.json", "pretrain.parquet", "val.parquet"]
     monkeypatch.setattr(builder, "ROWS_A_TASK", 7)
     seen = []
-    given = builder.stream_in_processes
+    given = stream_in_processes
 
     def stream(work: Any, items: Any, processes: int, *, ahead: int) -> Any:
         seen.append((len(items), processes))

@@ -25,7 +25,7 @@ from mmicl.train.tiny.claims import RELATION, read_claim
 from mmicl.train.tiny.labels import list_standings
 from mmicl.train.tiny.language import Reader, ReadingBatch, look_nearby
 from mmicl.train.tiny.loop import load_batches, train
-from mmicl.train.tiny.marks import KINDS
+from mmicl.train.tiny.marks import KINDS, LATER
 from mmicl.train.tiny.packed import group_rows
 from mmicl.train.tiny.panels import UNASKED, compare
 from mmicl.train.tiny.reading import NO_DECLARATION, ReadingTask, list_right
@@ -344,13 +344,29 @@ def test_a_later_round_asks_everything_from_its_first_step_on_and_nothing_again(
     later = ReadingTask(reader, BANK, seed=3, steps=10, batch_size=60, before=10)
     batch = later.make_batch(0)
     assert {"raven", "winoground", "labels", "sequence"} & {prompt.skill for prompt in batch}
-    assert any(len(prompt.pictures[0].things) > 2 for prompt in batch if prompt.skill == "vqa")
+    shown = [picture for prompt in batch for picture in prompt.pictures]
+    assert any(len(picture.things) > 2 for picture in shown if isinstance(picture, Scene))
     early = ReadingTask(reader, BANK, seed=3, steps=10, batch_size=60).make_batch(0)
     assert not {"raven", "winoground", "labels", "sequence"} & {prompt.skill for prompt in early}
     assert later.make_batch(0) == ReadingTask(
         reader, BANK, seed=3, steps=99, batch_size=60, before=10
     ).make_batch(0)
     assert first.make_batch(0) != later.make_batch(0)[:6]
+
+
+def test_a_later_round_weighs_the_marks_anew(parts: tuple[Reader, ReadingTask]) -> None:
+    reader, task = parts
+    batch = task.make(0)
+    with torch.no_grad():
+        before = reader(batch, None)[1]
+        reader.marks.weights |= {name: 0.0 for name in KINDS if name != "leads"}
+        leads = reader(batch, None)[1]
+        reader.marks.weights |= {**{name: kind.weight for name, kind in KINDS.items()}, **LATER}
+        later = reader(batch, None)[1]
+        reader.marks.weights |= {"shared": 2.0, "source": 1.0, "claim": 1.2}
+        alone = reader(batch, None)[1]
+    assert later > before
+    assert alone - before == pytest.approx(float(leads) * (LATER["leads"] / 2 - 1), rel=1e-3)
 
 
 def make_batches(workers: int) -> list[ReadingBatch]:

@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("mmicl.train.tiny")
 
 LEARNING_RATE, LATER_RATE, WEIGHT_DECAY = 1e-3, 3e-4, 0.01
-"""LATER_RATE is that of the text's later rounds: what needs several steps to be answered is found
-at a low rate (batches of 128 found it at 4e-4 to 6e-4)."""
+"""LATER_RATE is that of the text's later rounds."""
 VISION_STEPS, LANGUAGE_STEPS = 16000, (12000, 6000)
-"""Of the text in rounds: what one round leaves at chance, a second one learns from there."""
+"""Of the text in rounds, the second of which is to learn what the first leaves at chance."""
 BATCH = 64
 VISION_FILE = "vision.safetensors"
 
@@ -156,6 +155,7 @@ def train_language(
 
     from mmicl.train.tiny.language import Reader, look_nearby
     from mmicl.train.tiny.loop import find_share, train
+    from mmicl.train.tiny.marks import LATER
     from mmicl.train.tiny.reading import ReadingTask
 
     with torch.random.fork_rng(devices=[]):
@@ -163,13 +163,16 @@ def train_language(
         reader = Reader(model, processor).to(options.device)
     look_nearby(model)
     reader.train()
+    make_task = partial(
+        ReadingTask, reader, bank, seed=options.seed, batch_size=options.language_batch
+    )
     before, seconds = 0, 0.0
     for number, (steps, rate) in enumerate(list_rounds(options), start=1):
-        task = ReadingTask(
-            reader, bank, seed=options.seed, steps=steps, batch_size=options.language_batch,
-            before=before,
-        )  # fmt: skip
-        name = "language" if number == 1 else f"language-{number}"
+        task = make_task(steps=steps, before=before)
+        name = "language"
+        if before:
+            name += f"-{number}"
+            reader.marks.weights |= LATER
         seconds += train(
             reader, task, workers=options.workers, steps=steps,
             learning_rate=rate, weight_decay=WEIGHT_DECAY,
@@ -180,7 +183,8 @@ def train_language(
     if find_share()[0]:
         return seconds
     reader.eval()
-    log.info("language val %s", task.measure("val", options.measure))
+    measured = make_task(steps=1).measure("val", options.measure)
+    log.info("language val %s", measured)
     return seconds
 
 

@@ -65,11 +65,23 @@ KINDS = {
 }
 
 
+LATER = {"leads": 20.0, "shared": 8.0, "source": 4.0, "claim": 6.0}
+"""Weights in later rounds, where they are others. The mean over all slots hides what few are asked:
+after a first round of 64 prompts a step, the thing that a sentence is about was found in 53 % of
+Winoground's (82 % of MME's), and which earlier picture shares the last one's class in 64 %; all
+other questions of the two were answered, and their answers were at chance."""
+
+
 class Marks(nn.Module):
-    """Classifiers over the encoder's states, which are `width` wide."""
+    """Classifiers over the encoder's states, which are `width` wide.
+
+    Attributes:
+        weights: Of each kind's mean loss.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.weights: dict[str, float] = {name: kind.weight for name, kind in KINDS.items()}
         self.heads = nn.ModuleDict(
             {
                 name: nn.Linear(width, kind.questions * max(1, kind.classes))
@@ -97,7 +109,7 @@ class Marks(nn.Module):
                 read = functional.rms_norm(read, read.shape[-1:])
             losses = find_losses(self.heads[name](read), labels[name], kind.classes)
             asked = labels[name] != UNASKED
-            total = total + kind.weight * (losses * asked).sum() / asked.sum().clamp(min=1)
+            total = total + self.weights[name] * (losses * asked).sum() / asked.sum().clamp(min=1)
         return total
 
 

@@ -45,8 +45,7 @@ STAGES: tuple[tuple[float, dict[str, float]], ...] = (
 LATER = {"caption": 1, "panel": 1, "vqa": 2.5, "pope": 0.3, "mme": 1.5, "scienceqa": 0.5,
          "region": 0.1, "several": 1.5, "which": 0.4, "labels": 5, "sequence": 0.8, "nlvr": 1.5,
          "vcr": 1.5, "winoground": 8, "raven": 5}  # fmt: skip
-"""The same in later rounds: most of what a round of 64 prompts a step leaves at chance. Of
-made-up labels that had 4 prompts a step, too few for a direction to follow; 128 learnt them."""
+"""The same in later rounds: most of what a round of 64 prompts a step leaves at chance."""
 THINGS = ((0.02, 1), (0.05, 2))
 """Up to a share of the steps, scenes have at most so many things. Copying what a single slot says
 is learnt in 200 steps, and looking up the right slot grows from it."""
