@@ -81,12 +81,12 @@ def test_the_stage_asks_once_and_a_rerun_asks_nothing(
     assert (report["answered"], len(report["waiting"]), report["dropped"]) == (180, 360, {})
     dollars = 180 * (300 * 0.15 + 40 * 0.6) / 1e6
     assert report["bill"] == {
-        "dollars": pytest.approx(dollars), "input_tokens": 39000, "output_tokens": 5200,
+        "dollars": pytest.approx(dollars), "input_tokens": 54000, "output_tokens": 7200,
         "unreported": 0,
     }  # fmt: skip
     assert context.facts["bill"]["dollars"] == pytest.approx(dollars)
     assert context.facts["asked_now"] == 180
-    assert "260 not reviewed and left out (see mmicl bank)" in caplog.text
+    assert "360 not reviewed and left out (see mmicl bank)" in caplog.text
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or KEY not in path.read_text()
 
@@ -113,8 +113,8 @@ def test_reviewed_paraphrases_enter_the_bank_and_others_only_where_that_is_allow
 
     run(make_context(tmp_path, address, require_review=False))
     bank = [one for some in load_bank(context.paths.bank).values() for one in some]
-    assert len(bank) == 390
-    assert sum(one.reviewed for one in bank) == 132
+    assert len(bank) == 540
+    assert sum(one.reviewed for one in bank) == 182
     (new, *_) = [one for one in bank if not one.reviewed]
     assert new.origin.startswith("gpt-4o-mini-2024-07-18, prompt 1, temperature 1, paraphrase of ")
     assert new.licence == "OpenAI Terms of Use"
