@@ -157,11 +157,16 @@ def test_worked_examples_are_drawn_several_times(bench: Bench, tmp_path: Path) -
     assert "draws" not in run(0, 3).report["metrics"]["accuracy"]
 
 
+def list_choices(bench: Bench) -> list[Example]:
+    """ScienceQA's questions as plain multiple choice."""
+    return [row.model_copy(update={"task": "choice"}) for row in bench.examples["scienceqa"]]
+
+
 def test_the_report_says_what_it_could_not_compute(bench: Bench, tmp_path: Path) -> None:
     protocol = Protocol(BENCHMARKS["iconqa_txt"], shipped_bank(), FULL_SCHEME, 0, seed=3)
     with AnswerCache(tmp_path) as answers:
         asker = Asker(bench.predictor, answers, max_new_tokens=4)
-        result = run_benchmark(protocol, bench.examples["scienceqa"], asker, limit=4, resamples=50)
+        result = run_benchmark(protocol, list_choices(bench), asker, limit=4, resamples=50)
     assert set(result.report["metrics"]) == {"accuracy"}
     assert result.report["not_computed"] == {
         "accuracy by skill": "needs pid2skills.json when the dataset is read"
@@ -173,7 +178,7 @@ def test_worked_examples_are_recast_as_the_questions_are(bench: Bench, tmp_path:
     protocol = Protocol(BENCHMARKS["aokvqa_direct"], shipped_bank(), FULL_SCHEME, 1, seed=3)
     with AnswerCache(tmp_path) as answers:
         asker = Asker(bench.predictor, answers, max_new_tokens=4)
-        result = run_benchmark(protocol, bench.examples["scienceqa"], asker, limit=4, resamples=50)
+        result = run_benchmark(protocol, list_choices(bench), asker, limit=4, resamples=50)
     assert all(len(json.loads(row.meta)["exemplars"]) == 1 for row in result.answers)
     assert all(row.kind == "generate" and "option" not in row.prompt for row in result.answers)
 
