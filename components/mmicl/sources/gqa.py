@@ -13,9 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mmicl.errors import DataError
 from mmicl.records import Example, Split
-from mmicl.sources.json_tables import read_object
+from mmicl.sources.json_tables import read_mapping, read_object
 from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text
 
@@ -111,11 +110,7 @@ def _read_choices(context: ReadContext, name: str) -> Mapping[str, Any] | None:
         DataError: It is no JSON object.
     """
     path = _find(context, f"{name}_choices.json")
-    choices = context.read_json(path) if path else None
-    if path and not isinstance(choices, dict):
-        where = f"{context.dataset}: {context.name(path)}"
-        raise DataError("is no object of choices by question", where=where)
-    return choices
+    return read_mapping(context, path, "choices by question") if path else None
 
 
 def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:

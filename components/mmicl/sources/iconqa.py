@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import Field
 
-from mmicl.errors import DataError
 from mmicl.records import Example
+from mmicl.sources.json_tables import read_mapping
 from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import (
     SPLITS,
@@ -77,11 +77,7 @@ def _read_skills(context: ReadContext) -> dict[str, Any] | None:
         DataError: It is no JSON object.
     """
     path = context.find(SKILLS, f"iconqa_data/{SKILLS}")
-    skills = context.read_json(path) if path else None
-    if path and not isinstance(skills, dict):
-        where = f"{context.dataset}: {context.name(path)}"
-        raise DataError("is no object of skills by problem", where=where)
-    return skills
+    return read_mapping(context, path, "skills by problem") if path else None
 
 
 def _number(path: Path) -> tuple[int, str]:

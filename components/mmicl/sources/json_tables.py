@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from mmicl.errors import DataError
 from mmicl.records import Split
@@ -33,14 +34,23 @@ def read_object(context: ReadContext, path: Path, split: Split) -> Iterator[Reco
     Raises:
         DataError: The file is not JSON or no object.
     """
-    value = context.read_json(path)
-    if not isinstance(value, dict):
-        where = f"{context.dataset}: {context.name(path)}"
-        raise DataError("is no object of records", where=where)
-    for key, entry in value.items():
+    for key, entry in read_mapping(context, path, "records").items():
         error = RecordError("malformed", NO_OBJECT)
         found = entry if isinstance(entry, dict) else error
         yield Record(split, write_plainly(key), context.name(path), found)
+
+
+def read_mapping(context: ReadContext, path: Path, what: str) -> dict[str, Any]:
+    """A whole object of entries by key; `what` says of what, for the error.
+
+    Raises:
+        DataError: The file is not JSON or no object.
+    """
+    value = context.read_json(path)
+    if not isinstance(value, dict):
+        where = f"{context.dataset}: {context.name(path)}"
+        raise DataError(f"is no object of {what}", where=where)
+    return value
 
 
 def keep_public(

@@ -11,8 +11,8 @@ from typing import get_args
 
 from pydantic import Field
 
-from mmicl.errors import DataError
 from mmicl.records import Example, Split
+from mmicl.sources.json_tables import read_mapping
 from mmicl.sources.reader import Page, Reader
 from mmicl.sources.reading import (
     Official,
@@ -51,9 +51,7 @@ def find_problems(context: ReadContext) -> Iterator[Record]:
     path = context.find(FILE, f"data/scienceqa/{FILE}")
     if path is None:
         return
-    problems, file = context.read_json(path), context.name(path)
-    if not isinstance(problems, dict):
-        raise DataError("is no object of problems", where=f"{context.dataset}: {file}")
+    problems, file = read_mapping(context, path, "problems"), context.name(path)
     for key, value in problems.items():
         pid = write_plainly(key)
         if not isinstance(value, dict):
