@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import typer
 from rich.table import Table
 
-from mmicl.captioning.options import CAPTIONER, MATCHER, PROMPT
+from mmicl.captioning.options import CAPTIONER, MATCHER, PROMPT, Options
 from mmicl.errors import MmiclError, UserError
 from mmicl.paths import Paths
 from mmicl.printing import console, print_estimate, print_object, print_paraphrasing, show_progress
@@ -235,8 +235,6 @@ def caption(
 
     Shards that are done are left alone; run it again to go on.
     """
-    from mmicl.captioning.options import Options
-
     options = Options(
         source=source, out=out, captioner=captioner, matcher=matcher, candidates=candidates,
         sampling=sampling, top_p=top_p, seed=seed, prompt=prompt, precision=precision,

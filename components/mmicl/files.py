@@ -94,7 +94,6 @@ class RowWriter(Generic[R]):
         self._rows: list[R] = []
         self._tables: list[pa.Table] = []
         self._waiting = 0
-        self._groups = 0
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +106,7 @@ class RowWriter(Generic[R]):
     ) -> None:
         if kind is None:
             self._gather()
-            if self._waiting or not self._groups:  # a table without rows has one group, empty
+            if self._waiting or not self.count:  # a table without rows has one group, empty
                 self._write_group(self._waiting)
         self._file.close()
 
@@ -139,7 +138,6 @@ class RowWriter(Generic[R]):
         self._file.write_table(whole.slice(0, rows))
         self._tables = [whole.slice(rows)]
         self._waiting -= rows
-        self._groups += 1
 
 
 def make_table(rows: Iterable[R], kind: type[R]) -> pa.Table:

@@ -158,8 +158,9 @@ def _caption_rows(
 ) -> Iterator[Outcome]:
     """What becomes of some rows, each once, in any order."""
     fetched = [place for place, row in enumerate(rows) if row["status"] == DONE]
-    for place in sorted({*range(len(rows))} - {*fetched}):
-        yield Outcome(place, NO_PICTURE, {})
+    for place, row in enumerate(rows):
+        if row["status"] != DONE:
+            yield Outcome(place, NO_PICTURE, {})
     batch: dict[int, Pixels] = {}
     results = prefetch(read, (rows[place] for place in fetched), WORKERS)
     for place, result in zip(fetched, results, strict=True):

@@ -6,11 +6,11 @@ on which other datasets are there.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -26,6 +26,7 @@ from mmicl.mic.templates import TASKS, pick_template
 from mmicl.records import Example, Sample, Split, Template
 from mmicl.supervision import stream_in_processes
 
+Value = TypeVar("Value")
 Bank = Mapping[str, list[Template]]
 PARTS = ("pretrain", "finetune", "val")
 ROWS_A_TASK = 4096
@@ -129,27 +130,29 @@ def _build_dataset(
             )
         parts[part].datasets[name] = count
         source = Source(part, examples, None if part == "pretrain" else pool, recipe)
-        works = [taken[at : at + ROWS_A_TASK] for at in range(0, len(taken), ROWS_A_TASK)]
-        ahead = 2 * recipe.processes
-        for table in stream_in_processes(source.write, works, recipe.processes, ahead=ahead):
+        for table in _share_out(source.write, taken, recipe):
             writers[part].write_table(table)
             parts[part].count(table)
 
 
 def _survey_all(examples: Sequence[Example], recipe: Recipe) -> Survey:
     """Look through a dataset."""
-    works = [
-        range(at, min(at + ROWS_A_TASK, len(examples)))
-        for at in range(0, len(examples), ROWS_A_TASK)
-    ]
 
     def look(rows: range) -> Survey:
         return survey(examples, rows, recipe.held_out, recipe.config, recipe.seed)
 
     whole = Survey()
-    for found in stream_in_processes(look, works, recipe.processes, ahead=2 * recipe.processes):
+    for found in _share_out(look, range(len(examples)), recipe):
         whole.add(found)
     return whole
+
+
+def _share_out(
+    work: Callable[[Any], Value], items: Sequence[Any], recipe: Recipe
+) -> Iterator[Value]:
+    """What the work gives for each `ROWS_A_TASK` of the items, in their order."""
+    works = [items[at : at + ROWS_A_TASK] for at in range(0, len(items), ROWS_A_TASK)]
+    yield from stream_in_processes(work, works, recipe.processes, ahead=2 * recipe.processes)
 
 
 @dataclass(frozen=True)
