@@ -36,6 +36,15 @@ class Dataset(Section):
     """Share of records that may be unreadable before the stage fails."""
     resplit: dict[Literal["train", "val", "test"], Share] | None
     """null keeps the official splits; shares (sum 1) deal whole groups out by hash of the group."""
+    pictures: Annotated[str, Field(pattern=r"^(raw|images)/[^/]+$")]
+    """Where they lie below data/, as its ingest depends on it: raw/ITSELF, or images/OTHER for what
+    another dataset has stored of the same collection, and this one need not store again."""
+
+    @property
+    def lender(self) -> str | None:
+        """The dataset whose pictures are borrowed."""
+        folder, name = self.pictures.split("/")
+        return name if folder == "images" else None
 
 
 class Prices(Section):
@@ -311,6 +320,7 @@ def check_config(value: dict[str, Any], where: str) -> Config:
             f"{'.'.join(map(str, item['loc']))}: {_explain(item)}" for item in error.errors()
         )
         raise ConfigError(problems, where=where) from None
+    _check_pictures(config, where)
     _check_claims(config, where)
     _check_zero(config, where)
     known = set(config.datasets)
@@ -326,6 +336,21 @@ def check_config(value: dict[str, Any], where: str) -> Config:
                 remedy=f"datasets has {', '.join(sorted(known))}",
             )
     return config
+
+
+def _check_pictures(config: Config, where: str) -> None:
+    """Pictures are borrowed from a dataset before this one, which stores its own."""
+    lenders: list[str] = []
+    for name, dataset in config.datasets.items():
+        if dataset.pictures == f"raw/{name}":
+            lenders.append(name)
+        elif dataset.lender not in lenders:
+            choices = [f"raw/{name}", *(f"images/{lender}" for lender in lenders)]
+            raise ConfigError(
+                f"datasets.{name}.pictures: {dataset.pictures} is not there to take them from",
+                where=where,
+                remedy=f"name one of {', '.join(choices)}",
+            )
 
 
 def _check_claims(config: Config, where: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from checkouts import run_in
 
 from mmicl.files import read_rows
+from mmicl.images.store import ImageStore
 from mmicl.records import Example, Sample
 
 pytestmark = [pytest.mark.slow, pytest.mark.oracle, pytest.mark.timeout(1500)]
@@ -39,6 +40,21 @@ def test_every_real_record_is_an_example_and_counted(workspace: Path) -> None:
     for name in found:
         manifest = json.loads((workspace / f"data/examples/{name}/manifest.json").read_text())
         assert manifest["quarantined"] == {}, manifest
+
+
+def test_no_photo_is_stored_twice(workspace: Path) -> None:
+    stores = {
+        path.name: list(ImageStore([path]).references()) for path in workspace.glob("data/images/*")
+    }
+    keys = [key for store in stores.values() for key in store]
+    assert len(keys) == len(set(keys))
+    borrowed = {
+        name: json.loads((workspace / f"data/examples/{name}/manifest.json").read_text())[
+            "borrowed"
+        ]
+        for name in stores
+    }
+    assert borrowed == {"nlvr1": 0, "coco": 0, "region": 30, "pope": 14}, borrowed
 
 
 def test_no_photo_that_is_tested_with_is_trained_on(workspace: Path) -> None:

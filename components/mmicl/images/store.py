@@ -25,6 +25,7 @@ from mmicl.images.decoding import (
     read_picture,
 )
 from mmicl.images.look import PictureRow, hash_look
+from mmicl.images.names import Lender
 from mmicl.records import BLANK_IMAGE, split_reference
 
 SCHEMA = pa.schema(
@@ -46,12 +47,18 @@ class ImageWriter:
 
     Equal pictures in equal order give equal bytes. The caller makes the folder appear whole
     (`mmicl.files.replace_folder`).
+
+    Args:
+        folder: Of the shards.
+        lender: Whose pictures are not stored again.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, lender: Lender | None = None) -> None:
+        self.folder, self.lender = folder, lender
         self.sizes: dict[str, tuple[int, int]] = {}
-        """key -> (width, height) of every picture written so far."""
+        """key -> (width, height) of every picture written or borrowed so far."""
+        self.borrowed = 0
+        """How many of them are the lender's."""
         self._looks: dict[str, str] = {}
         self._rows: list[Picture] = []
         self._waiting = 0
@@ -104,21 +111,32 @@ class ImageWriter:
         image = Image.fromarray(pixels)
         return self._add(Picture(key, encode_png(image), width, height, hash_look(image)))
 
+    def borrow(self, picture: PictureRow) -> str:
+        """Take a picture of the lender as it is; returns its key."""
+        return self._note(picture.sha256, picture.width, picture.height, picture.look)
+
     def describe(self) -> Iterator[PictureRow]:
-        """What was written, picture by picture in its order."""
+        """What was written or borrowed, picture by picture in its order."""
         for key, (width, height) in self.sizes.items():
             yield PictureRow(sha256=key, width=width, height=height, look=self._looks[key])
 
     def _add(self, picture: Picture) -> str:
         if picture.key in self.sizes:
             return picture.key
-        self.sizes[picture.key] = (picture.width, picture.height)
-        self._looks[picture.key] = picture.look
+        self._note(picture.key, picture.width, picture.height, picture.look)
+        if self.lender is not None and picture.key in self.lender:
+            return picture.key
         self._rows.append(picture)
         self._waiting += len(picture.data)
         if self._waiting >= BATCH_BYTES:
             self._flush()
         return picture.key
+
+    def _note(self, key: str, width: int, height: int, look: str) -> str:
+        if key not in self.sizes:
+            self.sizes[key], self._looks[key] = (width, height), look
+            self.borrowed += self.lender is not None and key in self.lender
+        return key
 
     def _flush(self) -> None:
         """Write the waiting pictures as one record batch; begin a new shard when one is full."""

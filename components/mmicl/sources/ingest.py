@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from mmicl.files import (
     write_rows,
 )
 from mmicl.images.look import PICTURES, PictureRow
+from mmicl.images.names import NAMES, Lender, NamedPicture
 from mmicl.images.store import ImageWriter
 from mmicl.records import Example, Rejected, Split
 from mmicl.sources.reader import Reader
@@ -38,12 +39,13 @@ def ingest_dataset(
     max_quarantined: float,
     resplit: Mapping[Split, float] | None,
     quarantine: Path,
+    lender: Path | None = None,
 ) -> dict[str, Any]:
     """Read a dataset's official files into Examples and stored pictures.
 
     `examples_out` gets examples.parquet, rejected.parquet, pictures.parquet and manifest.json,
-    `images_out` the shards; neither appears where the dataset is refused. Then the rejected records
-    are left in `quarantine`, for a person to look at.
+    `images_out` the shards and the names of their pictures; neither appears where the dataset is
+    refused. Then the rejected records are left in `quarantine`, for a person to look at.
 
     Args:
         reader: The dataset's reader.
@@ -54,6 +56,7 @@ def ingest_dataset(
         max_quarantined: Share of records that may be unreadable, 0 to 1.
         resplit: Shares by which groups are dealt to splits; None keeps the official splits.
         quarantine: Where rejected.parquet goes when the share is exceeded.
+        lender: The shards of a dataset whose pictures are not stored again.
 
     Returns:
         The manifest: counts per split, of quarantined records by reason, of pictures, of what was
@@ -65,7 +68,7 @@ def ingest_dataset(
         UserError: A file that the reader was told of (`name_files`) is not there.
     """
     with replace_folder(images_out) as images, replace_folder(examples_out) as tables:
-        with ImageWriter(images) as writer:
+        with ImageWriter(images, lender and Lender(lender)) as writer:
             context = ReadContext(name, folder, writer, resplit, named=reader.named)
             intake = _read(reader, context, tables)
         if not intake.records:
@@ -73,11 +76,22 @@ def ingest_dataset(
             message = f"no record found by reader {reader.name}"
             raise DataError(message, where=f"dataset {name}", remedy=f"it reads {files}")
         _check_share(name, intake, max_quarantined, tables / REJECTED, quarantine)
-        write_rows(tables / PICTURES, writer.describe(), PictureRow)
+        pictures = {row.sha256: row for row in writer.describe()}
+        write_rows(tables / PICTURES, pictures.values(), PictureRow)
+        if lender is None:
+            write_rows(images / NAMES, _name_pictures(context, pictures), NamedPicture)
         manifest = _describe(reader, context, intake)
         write_json(tables / MANIFEST, manifest)
     shutil.rmtree(quarantine, ignore_errors=True)  # of an earlier try
     return manifest
+
+
+def _name_pictures(
+    context: ReadContext, pictures: Mapping[str, PictureRow]
+) -> Iterator[NamedPicture]:
+    """The pictures that came as files of their own; others may borrow them."""
+    for name, key in context.list_pictures():
+        yield NamedPicture(name=name, **pictures[key].model_dump())
 
 
 @dataclass
@@ -161,6 +175,7 @@ def _describe(reader: Reader, context: ReadContext, intake: Intake) -> dict[str,
         "quarantined_share": round(intake.rejected.total() / intake.records, 6),
         "unused": dict(context.unused),
         "images": len(context.writer.sizes),
+        "borrowed": context.writer.borrowed,
         "sources": context.sources,
         "fetch_manifest": hash_file(fetched) if fetched.is_file() else None,
     }

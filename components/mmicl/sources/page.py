@@ -30,6 +30,11 @@ mmicl ingest vsr --source FOLDER --out /tmp/vsr --file test=zeroshot/test.jsonl
 the path being within `FOLDER`; a dataset without roles finds its files by a pattern. Nothing is
 read outside of `FOLDER`. The numbers of records are the makers' own, for comparison with the
 counts in the manifest; *use* is what MMICL does with a dataset, which a profile need not follow.
+
+Datasets that ask about the same photos share them: `datasets.vqav2.pictures: images/coco` of
+params.yaml takes from the dataset `coco`, which comes before, what that one has stored, by path or
+else by file name; such a picture need not lie among the files of `vqav2`, and is neither checked
+nor stored again. `raw/vqav2` stores its own.
 """
 
 

@@ -301,12 +301,27 @@ class ReadContext:
     def image(self, *names: str) -> str:
         """Store an official picture, named by one or more places it may lie at; its reference.
 
+        Where another dataset lends its pictures, what it has is taken from it.
+
         Raises:
             RecordError: A name leads out of the dataset's folder.
             ImageError: No place has it, or the picture cannot be used.
         """
-        path = self._locate(names, "missing_image", "no such picture")
+        message, lender = "no such picture", self.writer.lender
+        if lender is not None:
+            for name in names:
+                self.safe_path(name)
+            if (lent := lender.find(*names)) is not None:
+                return self.writer.borrow(lent)
+            message += f", and {lender.name} has none"
+        path = self._locate(names, "missing_image", message)
         return _once(self._pictures, path, lambda: self.writer.add_file(path))
+
+    def list_pictures(self) -> Iterator[tuple[str, str]]:
+        """Name and key of each official picture file that was stored, in the order of reading."""
+        for path, key in self._pictures.items():
+            if isinstance(key, str):
+                yield self.name(path), key
 
     def frames(self, count: int, *names: str) -> tuple[str, ...]:
         """Store frames of an official video (`read_frames`); their references in order of time.

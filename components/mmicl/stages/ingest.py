@@ -28,6 +28,7 @@ def run(context: StageContext) -> None:
         max_quarantined=dataset.max_quarantined,
         resplit=dataset.resplit,
         quarantine=paths.cache("quarantine") / name,
+        lender=paths.images(dataset.lender) if dataset.lender else None,
     )
     context.facts.update(
         examples=manifest["examples"],
@@ -35,6 +36,7 @@ def run(context: StageContext) -> None:
         quarantined=manifest["quarantined"],
         unused=manifest["unused"],
         images=manifest["images"],
+        borrowed=manifest["borrowed"],
     )
 
 

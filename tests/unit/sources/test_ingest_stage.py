@@ -8,9 +8,10 @@ import pytest
 from mmicl.config import Config, check_config, read_params
 from mmicl.errors import ConfigError, DataError, UserError
 from mmicl.files import read_json, read_rows
+from mmicl.images.look import PICTURES, PictureRow
 from mmicl.images.store import ImageStore
 from mmicl.paths import Paths
-from mmicl.records import Example
+from mmicl.records import Example, Rejected
 from mmicl.stages import StageContext
 from mmicl.stages import fetch as fetch_stage
 from mmicl.stages import ingest as ingest_stage
@@ -71,6 +72,65 @@ def test_a_truncated_picture_below_and_above_the_threshold(paths: Paths) -> None
     quarantine = paths.cache("quarantine") / "nlvr2" / "rejected.parquet"
     assert str(quarantine) in str(caught.value)
     assert quarantine.is_file()
+
+
+def write_questions(folder: Path, pictures: dict[int, str]) -> None:
+    """POPE's questions, one a picture."""
+    lines = [
+        {"question_id": n, "image": name, "text": f"Is thing {n} there?", "label": "yes"}
+        for n, name in pictures.items()
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    (folder / "coco_pope_random.json").write_text(text)
+
+
+def test_pictures_of_one_collection_are_stored_once(paths: Paths) -> None:
+    official = paths.root / "pope"
+    (official / "val2014").mkdir(parents=True)
+    generate("coco", {"n": 16, "seed": 1}, paths.root / "coco")
+    lent, own = sorted((paths.root / "coco" / "train2017").iterdir())[:2]
+    (official / "val2014" / "copy.jpg").write_bytes(lent.read_bytes())
+    generate("coco", {"n": 8, "seed": 5}, paths.root / "other")
+    foreign = next((paths.root / "other" / "train2017").iterdir())
+    (official / "val2014" / "own.jpg").write_bytes(foreign.read_bytes())
+    names = [lent.name, f"COCO_train2014_{own.name}", "copy.jpg", "own.jpg", "none.jpg", "../x.jpg"]
+    write_questions(official, dict(enumerate(names)))
+    params = read_params(ROOT / "profiles" / "tiny.yaml")
+    params["datasets"]["coco"].update(source="coco")
+    params["datasets"]["pope"].update(source="pope", pictures="images/coco", max_quarantined=0.5)
+    config = check_config(params, "test")
+    for name in ("coco", "pope"):
+        for stage in (fetch_stage, ingest_stage):
+            context = StageContext(f"x@{name}", name, config, paths, "0")
+            stage.run(context)
+    assert context.facts["quarantined"] == {"missing_image": 1, "path_outside": 1}
+    assert (context.facts["images"], context.facts["borrowed"]) == (3, 2)
+    stored = ImageStore([paths.images("pope")])
+    assert len(stored) == 1, "the one picture that coco lacks"
+    both = ImageStore([paths.images("coco"), paths.images("pope")])
+    examples = read_rows(paths.examples("pope") / "examples.parquet", Example)
+    assert [row.images[0] in both for row in examples] == [True] * 4
+    assert examples[0].images == examples[2].images, "a copy under another name is the same"
+    looks = read_rows(paths.examples("pope") / PICTURES, PictureRow)
+    assert {row.sha256 for row in looks} == {row.images[0] for row in examples}
+    (rejected,) = [
+        row for row in read_rows(paths.examples("pope") / "rejected.parquet", Rejected)
+        if row.reason == "missing_image"
+    ]  # fmt: skip
+    assert "no such picture, and coco has none" in rejected.detail
+
+
+def test_pictures_are_borrowed_from_a_dataset_before_that_stores_its_own() -> None:
+    params = read_params(ROOT / "profiles" / "tiny.yaml")
+    datasets = params["datasets"]
+    for wrong in ("images/mme", "images/pope", "images/none", "raw/coco"):
+        datasets["pope"]["pictures"] = wrong
+        with pytest.raises(ConfigError, match=rf"datasets\.pope\.pictures: {wrong} is not there"):
+            check_config(params, "test")
+    datasets["pope"]["pictures"] = "images/coco"
+    datasets["mme"]["pictures"] = "images/pope"
+    with pytest.raises(ConfigError, match=r"datasets\.mme\.pictures: images/pope is not there"):
+        check_config(params, "test")
 
 
 def test_wrong_parameters_are_named(paths: Paths) -> None:

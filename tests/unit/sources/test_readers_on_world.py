@@ -53,7 +53,7 @@ def test_equal_files_give_equal_outs(reader: str, world, ingest) -> None:
     folder = world(NAMES[reader], 8)
     one, two = (ingest(reader, folder, out=out) for out in ("one", "two"))
     files = sorted(path.relative_to(one.out) for path in one.out.rglob("*") if path.is_file())
-    assert len(files) == 5
+    assert len(files) == 6
     for name in files:
         assert (one.out / name).read_bytes() == (two.out / name).read_bytes(), name
 

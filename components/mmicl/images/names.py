@@ -1,0 +1,61 @@
+"""Pictures by the names of their official files: what one dataset lends to another.
+
+Many datasets ask about the photos of one collection (COCO 2014 serves captions, VQAv2, OK-VQA,
+RefCOCO, LLaVA and POPE). One of them stores the pictures; the others name it in `pictures` of
+params.yaml, and neither check nor store again what it has.
+"""
+
+from pathlib import Path, PurePosixPath
+
+from mmicl.errors import DataError
+from mmicl.files import read_rows
+from mmicl.images.look import PictureRow
+
+NAMES = "names.parquet"
+"""The table of `NamedPicture`s beside the shards of a dataset that stores its pictures itself."""
+
+
+class NamedPicture(PictureRow):
+    """A stored picture and the path of its official file within the dataset."""
+
+    name: str
+
+
+class Lender:
+    """The pictures that another dataset has stored.
+
+    A picture is found by its path, or else by its file name alone: datasets name the folder
+    otherwise (`train2014/`, `images/`), and some leave it out. A file name that stands for two
+    different pictures finds none.
+
+    Args:
+        folder: The shards of the dataset that lends, with their NAMES.
+
+    Raises:
+        DataError: The folder has no such table.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not (folder / NAMES).is_file():
+            message, remedy = "lends no pictures: it has no table of names", "ingest it again"
+            raise DataError(message, where=folder, remedy=remedy)
+        self.name = folder.name
+        self._paths: dict[str, PictureRow] = {}
+        self._files: dict[str, PictureRow | None] = {}
+        self._keys: set[str] = set()
+        for row in read_rows(folder / NAMES, NamedPicture):
+            picture = PictureRow.model_validate(row.model_dump(exclude={"name"}))
+            self._paths[row.name] = picture
+            self._keys.add(row.sha256)
+            known = self._files.setdefault(PurePosixPath(row.name).name, picture)
+            if known is None or known.sha256 != row.sha256:
+                self._files[PurePosixPath(row.name).name] = None
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
+    def find(self, *names: str) -> PictureRow | None:
+        """The picture at the first of several official places that is there."""
+        found = (self._paths.get(PurePosixPath(name).as_posix()) for name in names)
+        files = (self._files.get(PurePosixPath(name).name) for name in names)
+        return next((row for row in (*found, *files) if row is not None), None)
