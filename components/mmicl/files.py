@@ -160,15 +160,21 @@ class RowTable(Sequence[R]):
     """Rows of a Parquet file: its columns in memory, each row made anew when it is looked at.
 
     A row as an object takes several times its columns' bytes.
+
+    `start` is the place of the first row in the file.
     """
 
-    def __init__(self, path: Path, kind: type[R], table: pa.Table) -> None:
-        self._path, self._kind = path, kind
+    def __init__(self, path: Path, kind: type[R], table: pa.Table, start: int = 0) -> None:
+        self._path, self._kind, self._start = path, kind, start
         self._table = table.combine_chunks()  # a value of a single chunk is found at once
         self._columns = {name: self._table[name].chunk(0) for name in table.column_names}
 
     def __len__(self) -> int:
         return self._table.num_rows
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the file itself, instead of being sent what it holds."""
+        return _open_part, (self._path, self._kind, self._start, len(self))
 
     @overload
     def __getitem__(self, place: int) -> R: ...
@@ -186,7 +192,7 @@ class RowTable(Sequence[R]):
             if step != 1:
                 raise IndexError("rows are taken without steps")
             part = self._table.slice(start, max(0, stop - start))
-            return RowTable(self._path, self._kind, part)
+            return RowTable(self._path, self._kind, part, self._start + start)
         if not 0 <= place < len(self):
             raise IndexError(place)
         columns = self._columns.items()
@@ -225,6 +231,10 @@ def open_rows(path: Path, kind: type[R]) -> RowTable[R]:
         DataError: The file is missing or not Parquet.
     """
     return RowTable(path, kind, read_columns(path, kind))
+
+
+def _open_part(path: Path, kind: type[R], start: int, count: int) -> Sequence[R]:
+    return open_rows(path, kind)[start : start + count]
 
 
 def read_rows(path: Path, kind: type[R]) -> list[R]:

@@ -27,6 +27,7 @@ EXEMPT = {
     "lineage.py",
     "supervision.py",
     "dvclocks.py",
+    "cluster.py",
     "tracking",
     "launch",
     "stages/__init__.py",

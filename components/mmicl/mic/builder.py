@@ -6,7 +6,7 @@ on which other datasets are there.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,13 +24,12 @@ from mmicl.mic.scheme import render
 from mmicl.mic.selection import Counts, HeldOut, Survey, draw_queries, survey, take
 from mmicl.mic.templates import TASKS, pick_template
 from mmicl.records import Example, Sample, Split, Template
-from mmicl.supervision import stream_in_processes
 
 Value = TypeVar("Value")
 Bank = Mapping[str, list[Template]]
 PARTS = ("pretrain", "finetune", "val")
 ROWS_A_TASK = 4096
-"""Examples or samples that a process works on at one time."""
+"""Examples or samples of one work that is shared out."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,14 @@ class Recipe:
         config: Quotas, budget and switches.
         seed: Of every draw.
         held_out: Pictures that neither queries nor exemplars may show (`find_held_out`).
-        processes: Work side by side; the samples are the same with any number.
+        share: Does a work for every item, as `map` does; on other processors as well.
     """
 
     bank: Bank
     config: Build
     seed: int
     held_out: HeldOut = field(default_factory=dict)
-    processes: int = 1
+    share: Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]] = map
 
     @property
     def plan(self) -> list[tuple[str, Split, dict[str, int]]]:
@@ -152,7 +151,7 @@ def _share_out(
 ) -> Iterator[Value]:
     """What the work gives for each `ROWS_A_TASK` of the items, in their order."""
     works = [items[at : at + ROWS_A_TASK] for at in range(0, len(items), ROWS_A_TASK)]
-    yield from stream_in_processes(work, works, recipe.processes, ahead=2 * recipe.processes)
+    yield from recipe.share(work, works)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmicl.files import open_rows, read_columns
+from mmicl.launch.sharing import share_out
 from mmicl.mic.builder import Recipe, build
 from mmicl.mic.selection import SHOWN, find_held_out
 from mmicl.mic.templates import load_bank
@@ -34,10 +35,10 @@ def run(context: StageContext) -> None:
     held_out = find_held_out(
         read_columns(locate(name), Example, SHOWN) for name in sorted(config.datasets)
     )
-    recipe = Recipe(
-        load_bank(context.paths.bank), config.build, config.seed, held_out, config.launch.workers
-    )
-    manifest = build(context.paths.mic, open_examples, recipe)
+    bank = load_bank(context.paths.bank)
+    with share_out(config.launch) as share:
+        recipe = Recipe(bank, config.build, config.seed, held_out, share)
+        manifest = build(context.paths.mic, open_examples, recipe)
     for part, told in manifest["parts"].items():
         context.facts[f"{part}_samples"] = told["samples"]
         for name, counts in told["datasets"].items():

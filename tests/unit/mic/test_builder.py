@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -162,16 +163,14 @@ def test_tables_on_disk_and_any_number_of_processes_give_equal_bytes(
     assert files == ["finetune.parquet", "manifest.json", "pretrain.parquet", "val.parquet"]
     monkeypatch.setattr(builder, "ROWS_A_TASK", 7)
     seen = []
-    given = stream_in_processes
 
-    def stream(work: Any, items: Any, processes: int, *, ahead: int) -> Any:
+    def share(work: Any, items: Any, processes: int) -> Any:
         seen.append((len(items), processes))
-        return given(work, items, processes, ahead=ahead)
+        return stream_in_processes(work, items, processes, ahead=2 * processes)
 
-    monkeypatch.setattr(builder, "stream_in_processes", stream)
     for processes in (1, 3):
         folder = tmp_path / f"{processes}"
-        recipe = Recipe(BANK, CONFIG, 5, processes=processes)
+        recipe = Recipe(BANK, CONFIG, 5, share=partial(share, processes=processes))
         build(folder, open_stored(tmp_path / "examples"), recipe)
         assert [hash_file(folder / name) for name in files] == [
             hash_file(tmp_path / "one" / name) for name in files

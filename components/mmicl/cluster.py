@@ -1,0 +1,114 @@
+"""Work shared out to a Ray cluster: the machines of `ray start`, which see the same checkout.
+
+The same functions as in processes of one machine. What a node takes down with it is done again by
+another, and results come in order, so that neither the number of nodes nor their deaths can change
+what is written.
+"""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mmicl.errors import MmiclError, TransientError, UserError
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+AHEAD = 2
+"""Works under way or waiting to be taken, for each processor of the cluster."""
+TRIES = 5
+"""How often a work may be begun again, where its node was lost."""
+
+
+class Cluster:
+    """A running Ray cluster that this process is connected to (`connect`)."""
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self._task = ray.remote(max_retries=TRIES, num_cpus=1)(_do)
+
+    def stream(self, work: Callable[[Item], Value], items: Sequence[Item]) -> Generator[Value]:
+        """Do the work for every item on the cluster's nodes; results in the items' order.
+
+        Args:
+            work: Sent to each node once. Tables that it holds (`mmicl.files.RowTable`) are opened
+                there by their path, so the nodes must see the same files.
+            items: Each is a task, so few and large ones.
+
+        Raises:
+            MmiclError: The first that a work met.
+            TransientError: The cluster was lost, or a work went down with several nodes in a row.
+        """
+        if len(items) < 2:
+            yield from map(work, items)
+            return
+        sent = [self._ray.put(work)]
+        ahead = AHEAD * max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        waiting = deque(self._task.remote(sent, item) for item in items[:ahead])
+        for item in items[ahead:]:
+            yield self._take(waiting.popleft())
+            waiting.append(self._task.remote(sent, item))
+        while waiting:
+            yield self._take(waiting.popleft())
+
+    def _take(self, reference: Any) -> Any:
+        """A result, or the error of the work as it was raised."""
+        from ray.exceptions import RayError, RayTaskError
+
+        try:
+            return self._ray.get(reference)
+        except RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, MmiclError) else error) from None
+        except RayError as error:
+            told = str(error).strip().splitlines()[0]
+            raise TransientError(f"the Ray cluster lost a work: {told}") from None
+
+
+@contextmanager
+def connect() -> Iterator[Cluster]:
+    """The cluster that RAY_ADDRESS names, or that runs on this machine; its workers run our code.
+
+    Raises:
+        UserError: Ray is not installed, or there is no cluster.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ModuleNotFoundError:
+        remedy = "pip install 'mmicl[ray]', or set launch.spread to processes"
+        raise UserError("Ray is not installed", remedy=remedy) from None
+    code = str(Path(__file__).resolve().parents[1])
+    try:
+        ray.init(
+            address="auto", log_to_driver=False, logging_level=logging.ERROR,
+            runtime_env={"env_vars": {"PYTHONPATH": code}},
+        )  # fmt: skip
+    except (ConnectionError, RuntimeError):  # none is known; or none answers, after two minutes
+        raise UserError(
+            "no Ray cluster is running",
+            where=os.environ.get("RAY_ADDRESS", "this machine"),
+            remedy="ray start --head on one machine, ray start --address=HOST:6379 on the others",
+        ) from None
+    try:
+        yield Cluster(ray)
+    finally:
+        ray.shutdown()
+
+
+_LAST: dict[str, Callable[[Any], Any]] = {}
+"""In a node's process: the work that came last, by its reference. Unpacking it anew for every item
+would take longer than many a work."""
+
+
+def _do(sent: list[Any], item: Any) -> Any:
+    (reference,) = sent  # in a list: Ray would unpack a reference that is given as it is
+    name = reference.hex()
+    if name not in _LAST:
+        import ray
+
+        _LAST.clear()
+        _LAST[name] = ray.get(reference)
+    return _LAST[name](item)
