@@ -100,9 +100,7 @@ def read_karpathy(context: ReadContext) -> dict[int, Split]:
     if path is None:
         return {}
     splits: dict[int, Split] = {}
-    for number, entry in enumerate(
-        context.read_section(context.read_json(path), "images", path), start=1
-    ):
+    for number, entry in enumerate(context.stream_section(path, "images"), start=1):
         try:
             photo = KarpathyPhoto.model_validate(entry)
         except ValidationError as error:
@@ -146,17 +144,17 @@ def join_annotations(
         or annotation that is malformed, or annotation that stands alone.
     """
     for path in context.files(pattern, f"annotations/{pattern}"):
-        split, file, value = official_split(path.stem), context.name(path), context.read_json(path)
-        table = AnnotationFile(path.stem, _read_categories(context, value, path))
+        split, file = official_split(path.stem), context.name(path)
+        table = AnnotationFile(path.stem, _read_categories(context, path))
         annotations: dict[int, list[Annotation]] = defaultdict(list)
-        for entry in context.read_section(value, "annotations", path):
+        for entry in context.stream_section(path, "annotations"):
             try:
                 annotation = shape.model_validate(entry)
             except ValidationError as error:
                 yield Record(split, f"annotation {_id(entry)}", file, explain_invalid(error))
             else:
                 annotations[annotation.image_id].append(annotation)
-        for entry in context.read_section(value, "images", path):
+        for entry in context.stream_section(path, "images"):
             try:
                 picture = listed.model_validate(entry)
             except ValidationError as error:
@@ -172,11 +170,10 @@ def join_annotations(
                 yield Record(split, f"annotation {orphan.id}", file, error)
 
 
-def _read_categories(context: ReadContext, value: Any, path: Path) -> dict[int, str]:
-    if not isinstance(value, dict) or "categories" not in value:
-        return {}
+def _read_categories(context: ReadContext, path: Path) -> dict[int, str]:
+    """Names by number; none in a file of captions."""
     try:
-        entries = context.read_section(value, "categories", path)
+        entries = context.stream_section(path, "categories", optional=True)
         return {entry.id: entry.name for entry in map(Category.model_validate, entries)}
     except ValidationError as error:
         where = f"{context.dataset}: {context.name(path)}"

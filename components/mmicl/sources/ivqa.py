@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from mmicl.records import Example
 from mmicl.sources.msrvtt_qa import FRAMES
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, Text, refuse_reserved
+from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, Text
 from mmicl.sources.tables import read_table
+from mmicl.sources.texts import refuse_reserved
 from mmicl.sources.vqa_form import most_common
 
 ANSWERS = ("answer1", "answer2", "answer3", "answer4", "answer5")

@@ -19,8 +19,7 @@ def read_list(
     Raises:
         DataError: The file is not JSON or has no such list.
     """
-    entries = context.read_section(context.read_json(path), section, path)
-    for number, entry in enumerate(entries, start=1):
+    for number, entry in enumerate(context.stream_section(path, section), start=1):
         own = f"record {number}"
         if isinstance(entry, dict):
             yield Record(split, write_plainly(str(entry.get(key, own))), context.name(path), entry)
@@ -34,7 +33,7 @@ def read_object(context: ReadContext, path: Path, split: Split) -> Iterator[Reco
     Raises:
         DataError: The file is not JSON or no object.
     """
-    for key, entry in read_mapping(context, path, "records").items():
+    for key, entry in context.stream_mapping(path):
         error = RecordError("malformed", NO_OBJECT)
         found = entry if isinstance(entry, dict) else error
         yield Record(split, write_plainly(key), context.name(path), found)

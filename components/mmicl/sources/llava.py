@@ -14,7 +14,8 @@ from mmicl.records import Example
 from mmicl.sources.coco import group_name, photo_places
 from mmicl.sources.mantis import IMAGE_TOKEN, Turn, join_turns
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text, check_plain
+from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text
+from mmicl.sources.texts import check_plain
 
 TRAIN, TEST = "llava_instruct_150k.json", "coco2014_val_gpt4_qa_30x3.jsonl"
 

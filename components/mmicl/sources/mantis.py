@@ -14,15 +14,8 @@ from pydantic import AliasChoices, Field
 
 from mmicl.records import Example
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import (
-    SPLITS,
-    Official,
-    ReadContext,
-    Record,
-    RecordError,
-    dump_meta,
-    refuse_reserved,
-)
+from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError, dump_meta
+from mmicl.sources.texts import refuse_reserved
 
 IMAGE_TOKEN = "<image>"  # noqa: S105 - of a prompt
 _NUMBER = re.compile(r"\b[Ii]mage (\d+)\b")

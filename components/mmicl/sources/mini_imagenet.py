@@ -11,8 +11,9 @@ from mmicl.errors import DataError
 from mmicl.files import hash_file
 from mmicl.records import Example
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError, check_plain
+from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError
 from mmicl.sources.tables import read_table
+from mmicl.sources.texts import check_plain
 
 NAMES = ("LOC_synset_mapping.txt", "words.txt")
 QUESTION = "What object is in the image?"

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 from mmicl.records import Example, Split
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text, check_plain
+from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text
 from mmicl.sources.tables import read_table
+from mmicl.sources.texts import check_plain
 
 SPLITS: dict[str, Split] = {"dev": "val", "test": "test"}
 LETTERS = ("A", "B", "C", "D")

@@ -12,16 +12,9 @@ from mmicl.errors import DataError
 from mmicl.records import Example
 from mmicl.sources.msrvtt_qa import FRAMES
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import (
-    SPLITS,
-    Official,
-    ReadContext,
-    Record,
-    RecordError,
-    Text,
-    refuse_reserved,
-)
+from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError, Text
 from mmicl.sources.tables import read_table
+from mmicl.sources.texts import refuse_reserved
 
 OPTIONS = ("a0", "a1", "a2", "a3", "a4")
 COLUMNS = ("video", "question", "answer", "qid", "type")

@@ -30,13 +30,14 @@ def find_questions(context: ReadContext) -> Iterator[Record]:
 
 def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
     """One question with its photo."""
-    question, annotation, answers = match(record)
+    question, annotation = match(record)
     if not isinstance(question.image_id, int):
         raise RecordError("malformed", f"image_id {question.image_id!r} is no number")
     image = context.image(*photo_places(record.value[2], question.image_id))
     yield context.example(
         record.split, str(question.question_id), task="vqa", images=(image,),
-        question=question.question, answers=answers, target=most_common(answers),
+        question=question.question, answers=annotation.answers,
+        target=most_common(annotation.answers),
         group=group_name(question.image_id), meta=describe(question, annotation),
     )  # fmt: skip
 

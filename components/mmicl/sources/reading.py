@@ -1,10 +1,9 @@
 """What all readers share: finding and parsing official files, checked texts, pictures, splits."""
 
-import codecs
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, TypeVar
@@ -13,16 +12,28 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
 from mmicl.errors import ConfigError, DataError, UserError
+from mmicl.files import hash_file
 from mmicl.images.decoding import ImageError
 from mmicl.images.store import ImageWriter
 from mmicl.images.video import read_frames
 from mmicl.records import PLACEHOLDER, Example, Split
+from mmicl.sources.json_stream import (
+    JsonError,
+    open_json,
+    read_first,
+    stream_array,
+    stream_list,
+    stream_object,
+)
 
 RESERVED = ("<image", PLACEHOLDER)
 """What only the context scheme may write: a record that holds it would forge an image."""
 MAX_NAME = 200
 """Signs in a file name; file systems end at 255 bytes."""
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+Parsed = TypeVar("Parsed")
 
 
 class RecordError(Exception):
@@ -61,39 +72,6 @@ def check_text(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(check_text)]
 """An official text that goes into prompts."""
-
-
-def check_plain(text: str) -> str:
-    """`check_text` outside a model.
-
-    Raises:
-        RecordError: The text is empty or holds a reserved token.
-    """
-    try:
-        return check_text(text)
-    except PydanticCustomError as error:
-        raise RecordError(error.type, f"{text[:80]!r} {error.message()}") from None
-
-
-def check_choice(field: str, number: int, choices: int) -> None:
-    """See that the right choice's number, from 0, is that of a choice.
-
-    Raises:
-        RecordError: It is not.
-    """
-    if not 0 <= number < choices:
-        raise RecordError("malformed", f"{field} {number} of {choices} choices")
-
-
-def refuse_reserved(texts: Iterable[str]) -> None:
-    """Refuse texts that are kept as they are, such as annotated answers, if one is reserved.
-
-    Raises:
-        RecordError: One holds a reserved token.
-    """
-    for text in texts:
-        if any(token in text for token in RESERVED):
-            raise RecordError("reserved_token", f"{text!r} holds a reserved token of the prompts")
 
 
 def write_plainly(text: str) -> str:
@@ -245,17 +223,21 @@ class ReadContext:
                 f"not JSON ({error})", where=f"{self.dataset}: {self.name(path)}"
             ) from None
 
-    def read_section(self, value: Any, section: str, path: Path) -> list[Any]:
-        """One list of a JSON file that is an object of lists (COCO, VQA).
+    def stream_section(self, path: Path, section: str, *, optional: bool = False) -> Iterator[Any]:
+        """The entries of one list of a JSON file that is an object (COCO, VQA), one at a time.
 
         Raises:
-            DataError: The file has no such list.
+            DataError: The file is not JSON, or has no such list and it is not optional.
         """
-        found = value.get(section) if isinstance(value, dict) else None
-        if not isinstance(found, list):
-            where = f"{self.dataset}: {self.name(path)}"
-            raise DataError(f"has no list {section!r}", where=where)
-        return found
+        return self._tell(path, stream_list(path, section, optional=optional))
+
+    def stream_mapping(self, path: Path) -> Iterator[tuple[str, Any]]:
+        """The entries of a JSON file that is an object of records, one at a time.
+
+        Raises:
+            DataError: The file is not JSON or no object.
+        """
+        return self._tell(path, stream_object(path))
 
     def read_records(self, path: Path, split: Split, key: str) -> Iterator[Record]:
         """Read JSON Lines, or one JSON array (official files use either under the name .json).
@@ -266,13 +248,8 @@ class ReadContext:
         Raises:
             DataError: An array file is not JSON, or a file is not in UTF-8.
         """
-        with path.open("rb") as stream:
-            head = stream.read(1024)
-        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # UTF-32 begins so too
-            where = f"{self.dataset}: {self.name(path)}"
-            raise DataError("is in UTF-16 or UTF-32", where=where, remedy="save it as UTF-8")
-        if head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"[":
-            values = enumerate(self.read_json(path), start=1)
+        if self._is_array(path):
+            values = enumerate(self._tell(path, stream_array(path)), start=1)
         else:
             values = self._read_lines(path)
         for number, value in values:
@@ -283,6 +260,24 @@ class ReadContext:
                 if not isinstance(value, RecordError):
                     value = RecordError("malformed", "not a JSON object")
             yield Record(split, identifier, self.name(path), value)
+
+    def _is_array(self, path: Path) -> bool:
+        try:
+            with open_json(path) as stream:
+                return read_first(stream) == b"["
+        except JsonError as error:
+            raise self._refuse(path, error) from None
+
+    def _tell(self, path: Path, entries: Iterator[Parsed]) -> Iterator[Parsed]:
+        """Entries of a file, which is noted as read; what is wrong with it names it."""
+        self.sources[self.name(path)] = hash_file(path)
+        try:
+            yield from entries
+        except JsonError as error:
+            raise self._refuse(path, error) from None
+
+    def _refuse(self, path: Path, error: JsonError) -> DataError:
+        return DataError(str(error), where=f"{self.dataset}: {self.name(path)}")
 
     def _read_lines(self, path: Path) -> Iterator[tuple[int, Any]]:
         digest = hashlib.sha256()

@@ -80,9 +80,7 @@ def find_references(context: ReadContext) -> Iterator[Record]:
         where = f"dataset {context.dataset}"
         raise DataError(f"no {INSTANCES}", where=where, remedy=f"put it beside {path.name}")
     instances = {}
-    for number, entry in enumerate(
-        context.read_section(context.read_json(table), "annotations", table), start=1
-    ):
+    for number, entry in enumerate(context.stream_section(table, "annotations"), start=1):
         own = entry.get("id", number) if isinstance(entry, dict) else number
         instances[own] = entry
     for number, entry in enumerate(read_plain(context, path), start=1):

@@ -20,11 +20,10 @@ from mmicl.sources.reading import (
     Record,
     RecordError,
     Text,
-    check_choice,
     dump_meta,
-    refuse_reserved,
     write_plainly,
 )
+from mmicl.sources.texts import check_choice, refuse_reserved
 
 FILE = "problems.json"
 

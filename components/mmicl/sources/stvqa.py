@@ -13,7 +13,8 @@ from mmicl.records import Example, Split
 from mmicl.sources.coco import group_name
 from mmicl.sources.json_tables import keep_public, read_list
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, Text, refuse_reserved
+from mmicl.sources.reading import Official, ReadContext, Record, Text
+from mmicl.sources.texts import refuse_reserved
 from mmicl.sources.vqa_form import most_common
 
 FILES: dict[str, Split] = {"train": "train", "test": "test"}

@@ -11,7 +11,8 @@ from pydantic import Field
 from mmicl.records import Example
 from mmicl.sources.json_tables import keep_public, read_list
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, Text, refuse_reserved
+from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, Text
+from mmicl.sources.texts import refuse_reserved
 from mmicl.sources.vqa_form import describe, join_answers, match, most_common, name_pair
 
 FOLDERS = ("train_images/", "test_images/", "images/")
@@ -46,7 +47,8 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
         identifier, image_id, asked = official.question_id, official.image_id, official.question
         meta = {"question_id": identifier, "image_id": image_id}
     else:
-        question, annotation, answers = match(record)
+        question, annotation = match(record)
+        answers = annotation.answers
         identifier, image_id, asked = question.question_id, question.image_id, question.question
         meta = describe(question, annotation)
     image = context.image(*(f"{folder}{image_id}.jpg" for folder in FOLDERS))

@@ -13,15 +13,8 @@ from pydantic import Field
 from mmicl.records import Example, crop_reference
 from mmicl.sources.boxes import cut_box
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import (
-    SPLITS,
-    Official,
-    ReadContext,
-    Record,
-    RecordError,
-    dump_meta,
-    refuse_reserved,
-)
+from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError, dump_meta
+from mmicl.sources.texts import refuse_reserved
 
 Tokens = list[str | list[int]]
 _JOINED = re.compile(r" (?=[.,;:!?)]|'(?:s|re|ve|ll|d|m|t)\b|n't\b)")

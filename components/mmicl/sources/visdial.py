@@ -23,9 +23,9 @@ from mmicl.sources.reading import (
     Record,
     RecordError,
     Text,
-    check_plain,
     write_plainly,
 )
+from mmicl.sources.texts import check_plain
 
 DENSE = "visdial_1.0_val_dense_annotations.json"
 
@@ -70,14 +70,12 @@ def find_dialogs(context: ReadContext) -> Iterator[Record]:
         path = context.find(f"visdial_1.0_{split}.json")
         if path is None:
             continue
-        table = context.read_json(path)
-        data = table.get("data") if isinstance(table, dict) else None
         questions, answers = (
-            context.read_section(data, key, path) for key in ("questions", "answers")
+            list(context.stream_section(path, f"data.{key}")) for key in ("questions", "answers")
         )
         rounds: set[tuple[int, int]] = set()
         texts = Texts(questions, answers, _read_dense(context) if split == "val" else {})
-        for number, entry in enumerate(context.read_section(data, "dialogs", path), start=1):
+        for number, entry in enumerate(context.stream_section(path, "data.dialogs"), start=1):
             own = entry.get("image_id") if isinstance(entry, dict) else None
             identifier = f"record {number}" if own is None else write_plainly(str(own))
             if split == "test" and _is_hidden(entry):

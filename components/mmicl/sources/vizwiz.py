@@ -13,7 +13,8 @@ from pydantic import Field
 from mmicl.records import Example
 from mmicl.sources.json_tables import keep_public
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, Text, refuse_reserved
+from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, Text
+from mmicl.sources.texts import refuse_reserved
 from mmicl.sources.vqa_form import Answer, describe, join_answers, match, most_common, name_pair
 
 
@@ -50,7 +51,8 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
             "answerable": official.answerable,
         }  # fmt: skip
     else:
-        question, annotation, answers = match(record)
+        question, annotation = match(record)
+        answers = annotation.answers
         name, asked = str(question.image_id), question.question
         own, meta = str(question.question_id), describe(question, annotation)
     image = context.image(

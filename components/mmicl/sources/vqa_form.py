@@ -4,11 +4,12 @@ Two files of one split are joined by question_id. All annotated answers go on as
 the official scorer compares with each of them.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -20,9 +21,9 @@ from mmicl.sources.reading import (
     RecordError,
     Text,
     explain_invalid,
-    refuse_reserved,
     write_plainly,
 )
+from mmicl.sources.texts import refuse_reserved
 
 
 class Question(Official):
@@ -48,6 +49,28 @@ class Annotation(Official):
     answer_type: str = ""
     multiple_choice_answer: Text | None = None
     answers: list[Answer]
+
+
+class Answered(NamedTuple):
+    """What is kept of an annotation: VQAv2 has 443,757 for training, with ten answers each."""
+
+    image_id: int | str
+    question_type: str
+    answer_type: str
+    multiple_choice_answer: str | None
+    answers: tuple[str, ...]
+
+
+def keep(annotation: Annotation) -> Answered:
+    """Equal texts are kept once: most of the answers of a question are."""
+    best = annotation.multiple_choice_answer
+    return Answered(
+        annotation.image_id,
+        sys.intern(annotation.question_type),
+        sys.intern(annotation.answer_type),
+        None if best is None else sys.intern(best),
+        tuple(sys.intern(answer.answer) for answer in annotation.answers),
+    )
 
 
 @dataclass(frozen=True)
@@ -82,16 +105,16 @@ def join_answers(context: ReadContext, pairs: Sequence[Pair]) -> Iterator[Record
         path = context.find(*pair.questions)
         if path is None:
             continue
-        questions = context.read_section(context.read_json(path), "questions", path)
         answers = context.find(*pair.annotations)
         if answers is None and pair.split == "test":
-            context.unused[f"questions of {pair.name} without public answers"] += len(questions)
+            hidden = sum(1 for _ in context.stream_section(path, "questions"))
+            context.unused[f"questions of {pair.name} without public answers"] += hidden
             continue
-        annotations: dict[int, Annotation] = {}
+        annotations: dict[int, Answered] = {}
         if answers is not None:
             yield from _read_annotations(context, pair, answers, annotations)
         unasked = set(annotations)
-        for number, entry in enumerate(questions, start=1):
+        for number, entry in enumerate(context.stream_section(path, "questions"), start=1):
             value: Any = (entry, annotations, pair.name)
             if answers is None:
                 value = RecordError("missing_annotation", f"there is no {pair.annotations[0]}")
@@ -103,12 +126,11 @@ def join_answers(context: ReadContext, pairs: Sequence[Pair]) -> Iterator[Record
 
 
 def _read_annotations(
-    context: ReadContext, pair: Pair, path: Path, annotations: dict[int, Annotation]
+    context: ReadContext, pair: Pair, path: Path, annotations: dict[int, Answered]
 ) -> Iterator[Record]:
     """Fill `annotations`; a Record for each that cannot be used."""
     file = context.name(path)
-    entries = context.read_section(context.read_json(path), "annotations", path)
-    for number, entry in enumerate(entries, start=1):
+    for number, entry in enumerate(context.stream_section(path, "annotations"), start=1):
         try:
             annotation = Annotation.model_validate(entry)
         except ValidationError as error:
@@ -119,7 +141,7 @@ def _read_annotations(
             error = RecordError("duplicate_id", "an earlier annotation has the same question_id")
             yield Record(pair.split, f"annotation {annotation.question_id}", file, error)
         else:
-            annotations[annotation.question_id] = annotation
+            annotations[annotation.question_id] = keep(annotation)
 
 
 def _id(entry: Any, number: int) -> str:
@@ -128,8 +150,8 @@ def _id(entry: Any, number: int) -> str:
     return f"record {number}" if own is None else write_plainly(str(own))
 
 
-def match(record: Record) -> tuple[Question, Annotation, tuple[str, ...]]:
-    """A question, its annotation and all annotated answers.
+def match(record: Record) -> tuple[Question, Answered]:
+    """A question and its annotation, with all annotated answers.
 
     Raises:
         RecordError: There is no annotation, it is of another picture, or has no answers or
@@ -143,11 +165,10 @@ def match(record: Record) -> tuple[Question, Annotation, tuple[str, ...]]:
         raise RecordError("missing_annotation", "no annotation has this question_id")
     if annotation.image_id != question.image_id:
         raise RecordError("malformed", "question and annotation name different pictures")
-    answers = tuple(answer.answer for answer in annotation.answers)
-    if not answers:
+    if not annotation.answers:
         raise RecordError("malformed", "no answers")
-    refuse_reserved(answers)
-    return question, annotation, answers
+    refuse_reserved(annotation.answers)
+    return question, annotation
 
 
 def most_common(answers: Sequence[str]) -> str:
@@ -162,7 +183,7 @@ def most_common(answers: Sequence[str]) -> str:
     return Counter(said).most_common(1)[0][0]
 
 
-def describe(question: Question, annotation: Annotation) -> dict[str, Any]:
+def describe(question: Question, annotation: Answered) -> dict[str, Any]:
     """What the official scorer wants to know of a question, for an Example's `meta`."""
     return {
         "question_id": question.question_id, "image_id": question.image_id,

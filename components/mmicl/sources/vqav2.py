@@ -43,7 +43,7 @@ def find_questions(context: ReadContext) -> Iterator[Record]:
 
 def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
     """One question with its picture and ten answers."""
-    question, annotation, answers = match(record)
+    question, annotation = match(record)
     if annotation.multiple_choice_answer is None or not isinstance(question.image_id, int):
         raise RecordError(
             "malformed", "no multiple_choice_answer, or an image_id that is no number"
@@ -51,7 +51,8 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
     image = context.image(*photo_places(record.value[2], question.image_id))
     yield context.example(
         record.split, str(question.question_id), task="vqa", images=(image,),
-        question=question.question, answers=answers, target=annotation.multiple_choice_answer,
+        question=question.question, answers=annotation.answers,
+        target=annotation.multiple_choice_answer,
         group=group_name(question.image_id), meta=describe(question, annotation),
     )  # fmt: skip
 

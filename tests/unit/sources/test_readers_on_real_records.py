@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,13 +35,20 @@ def test_the_reference_profile_counts(
     name: str, shared_data: Path, tmp_path: Path, ingest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MMICL_SOURCE_DATA", str(shared_data))
-    dataset = load_config(ROOT / "profiles" / "reference.yaml").datasets[name]
-    folder = tmp_path / "raw" / name
-    fetch_dataset(
-        dataset.source, folder, licence=dataset.licence, state=tmp_path / "state", root=ROOT,
-        generate=lambda *_: pytest.fail("no world in this profile"),
-    )  # fmt: skip
-    result = ingest(dataset.reader, folder, name=name, resplit=dataset.resplit)
+    datasets = load_config(ROOT / "profiles" / "reference.yaml").datasets
+
+    def read(name: str) -> Any:
+        dataset, folder = datasets[name], tmp_path / "raw" / name
+        fetch_dataset(
+            dataset.source, folder, licence=dataset.licence, state=tmp_path / "state", root=ROOT,
+            generate=lambda *_: pytest.fail("no world in this profile"),
+        )  # fmt: skip
+        lender = dataset.lender and read(dataset.lender).out / "images"
+        return ingest(
+            dataset.reader, folder, out=name, name=name, resplit=dataset.resplit, lender=lender
+        )
+
+    result, folder = read(name), tmp_path / "raw" / name
     splits, images, unused = EXPECTED[name]
     assert result.manifest["splits"] == splits
     assert result.manifest["images"] == images
