@@ -89,6 +89,8 @@ class Scheme(Section):
     """Precede the query with worked examples."""
     interrelated: bool
     """Give the images that belong together (objects, frames) as separate images."""
+    tags: bool
+    """Set each image's tokens between `[image]` and `[/image]`, to tell image from text (ours)."""
 
 
 class Build(Section):
@@ -162,6 +164,9 @@ class Finetune(Training):
     """T5 attention projections that learn: k,v | q,v | self-attention q | q,k,v."""
     lora: Lora | None
     """Train adapters beside these projections instead of the projections."""
+    train_proxies: bool
+    """Let the embeddings of `<image0>` to `<image19>` learn as well (ours): in MMICL they are rows
+    of T5's frozen table that nobody ever trained."""
     validation: Validation
 
 

@@ -17,6 +17,7 @@ from mmicl.errors import DataError, ResourceError
 from mmicl.files import hash_file, read_json
 from mmicl.launch.local import launch_training
 from mmicl.model.loading import load_model
+from mmicl.model.lora import ROWS
 from mmicl.paths import Paths
 from mmicl.stages import StageContext, features, finetune, pretrain
 from mmicl.train.meters import read_curve
@@ -197,13 +198,16 @@ def test_a_rank_error_reaches_the_stage(tmp_path: Path) -> None:
 def test_stage_two_trains_adapters_that_merge_on_loading(tmp_path: Path) -> None:
     paths = make_workspace(tmp_path)
     lora = {"rank": 2, "alpha": 4.0}
-    config = read_config(paths, pretrain={"steps": 0}, finetune={"steps": 4, "lora": lora})
+    finetuning = {"steps": 4, "lora": lora, "train_proxies": True}
+    config = read_config(paths, pretrain={"steps": 0}, finetune=finetuning)
     for stage in (pretrain, features, finetune):
         name = stage.__name__.rpartition(".")[2]
         stage.run(StageContext(name, None, config, paths, "0" * 40))
     record = read_json(paths.finetuned / "trained.json")
     assert record["lora"] == lora
-    assert all("projection" in name or "lora_" in name for name in record["names"])
+    rows = [name for name in record["names"] if "projection" not in name and "lora_" not in name]
+    assert rows == [ROWS]
+    assert record["names"][ROWS][0] == len(record["tokens"]) == 20
     base, _ = load_model(str(paths.root / "base"))
     tuned, _ = load_model(str(paths.root / "base"), trained=[paths.pretrained, paths.finetuned])
     changed = {
@@ -212,4 +216,10 @@ def test_stage_two_trains_adapters_that_merge_on_loading(tmp_path: Path) -> None
         if not torch.equal(value, base.state_dict()[name])
     }
     assert any(name.endswith("SelfAttention.k.weight") for name in changed)
-    assert all(re.search(r"projection|Attention\.[kv]\.weight", name) for name in changed)
+    table = {name for name in changed if tuned.state_dict()[name].shape[0] > 2000}
+    assert "language_model.shared.weight" in table
+    assert all(re.search(r"projection|Attention\.[kv]\.weight", name) for name in changed - table)
+    old, new = (model.get_input_embeddings().weight for model in (base, tuned))
+    moved = {int(row) for row in (old != new).any(dim=1).nonzero()}
+    assert moved <= set(record["tokens"])
+    assert {4, 5} <= moved, "the first two proxies, which every prompt of several images has"

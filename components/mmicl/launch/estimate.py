@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from mmicl.config import Config
 from mmicl.errors import UserError
+from mmicl.records import MAX_PROXIES
 
 GPU_TFLOPS = 150.0
 """Dense bf16 peak of the paper's GPU (NVIDIA A40), in TFLOP/s."""
@@ -112,6 +113,7 @@ def estimate(config: Config) -> Estimate:
     weights = shape.vision + shape.qformer + shape.projection + shape.language
     lora = config.finetune.lora
     trained = shape.trained(config.finetune.trainable_attention, lora.rank if lora else None)
+    trained += MAX_PROXIES * shape.width * config.finetune.train_proxies
     gpus, zero = config.launch.processes, config.launch.zero_stage
     tokens = TEXT_TOKENS_PER_SAMPLE + IMAGES_PER_SAMPLE * shape.queries
     together = min(config.launch.micro_batch * tokens, config.launch.micro_tokens)

@@ -11,6 +11,8 @@ The switches (config `build.scheme`), as the paper's ablation has them:
 - `interrelated` off: only the first image of a query (VCR: the full frame; NLVR2: the left
   picture; RAVEN: the first panel) is shown, in exemplars as well. A reference to an image left out
   becomes its plain words ("person"), or "another image" where the data gives none.
+
+And one of our own: `tags` on, each placeholder stands between `[image]` and `[/image]`.
 """
 
 import re
@@ -21,9 +23,17 @@ from mmicl.config import Scheme
 from mmicl.errors import DataError, MmiclError
 from mmicl.mic.queries import Query
 from mmicl.mic.templates import RESERVED, TASKS, split_slots
-from mmicl.records import MAX_PROXIES, PLACEHOLDER, Template, proxy
+from mmicl.records import (
+    CLOSE_TAG,
+    MAX_PROXIES,
+    OPEN_TAG,
+    PLACEHOLDER,
+    Template,
+    place_image,
+    proxy,
+)
 
-FULL_SCHEME = Scheme(declaration=True, in_context=True, interrelated=True)
+FULL_SCHEME = Scheme(declaration=True, in_context=True, interrelated=True, tags=False)
 REFERENCE = re.compile(r"<image:(\d+)>")
 NO_NAME = "another image"
 
@@ -52,6 +62,8 @@ def find_fault(query: Query, scheme: Scheme = FULL_SCHEME, max_images: int = MAX
     texts = (query.question, *query.choices, *query.candidates, query.target)
     if any(RESERVED.search(text) for text in texts):
         return "placeholder or proxy token in the text"
+    if scheme.tags and any(tag in text for text in texts for tag in (OPEN_TAG, CLOSE_TAG)):
+        return "image tag in the text"
     references = [int(k) for text in texts for k in REFERENCE.findall(text)]
     if any(k >= len(query.images) for k in references):
         return "reference to an image that is not there"
@@ -149,12 +161,12 @@ def _write(query: Query, template: Template, base: int, scheme: Scheme) -> str:
 
 def _declare(base: int, count: int, form: str, scheme: Scheme) -> str:
     """The declaration of images `base` … `base + count - 1`."""
-    numbers = range(base, base + count)
+    numbers, place = range(base, base + count), place_image(scheme.tags)
     if not scheme.declaration:
-        return " ".join(PLACEHOLDER for _ in numbers)
+        return " ".join(place for _ in numbers)
     if form == "inline":
-        return ", ".join(f"image {j}: {proxy(j)}{PLACEHOLDER}" for j in numbers)
-    return " ".join(f"image {j} is {proxy(j)}{PLACEHOLDER}." for j in numbers)
+        return ", ".join(f"image {j}: {proxy(j)}{place}" for j in numbers)
+    return " ".join(f"image {j} is {proxy(j)}{place}." for j in numbers)
 
 
 def _number(text: str, query: Query, base: int, scheme: Scheme) -> str:

@@ -9,10 +9,10 @@ from mmicl.errors import UserError
 from mmicl.images.store import ImageStore, ImageWriter
 from mmicl.model.inference import Predictor
 from mmicl.model.loading import load_model
-from mmicl.records import PLACEHOLDER, proxy
+from mmicl.records import PLACEHOLDER, place_image, proxy
 
 
-def place_images(text: str, count: int) -> str:
+def place_images(text: str, count: int, *, tags: bool = False) -> str:
     """Put each image's placeholder behind the first mention of its proxy.
 
     A person writes `image 0 is <image0>. What is in image 0?`; the model reads
@@ -21,6 +21,7 @@ def place_images(text: str, count: int) -> str:
     Args:
         text: The prompt with its proxies; a text that holds placeholders already is kept.
         count: How many images there are.
+        tags: Whether the model wants tags around each placeholder.
 
     Raises:
         UserError: The proxies are not `<image0>` to `<image{count-1}>` in order of appearance.
@@ -36,7 +37,7 @@ def place_images(text: str, count: int) -> str:
             remedy=f"name {', '.join(expected)} once each, in this order",
         )
     for token in expected:
-        text = text.replace(token, token + PLACEHOLDER, 1)
+        text = text.replace(token, token + place_image(tags), 1)
     return text
 
 
@@ -47,11 +48,12 @@ def answer(folder: Path, text: str, images: Sequence[Path], max_new_tokens: int)
         UserError: The prompt and the pictures do not fit together, or the folder is no model.
         DataError: A picture cannot be used.
     """
-    prompt = place_images(text, len(images))
+    place_images(text, len(images))  # a wrong prompt is told before the model is loaded
     with tempfile.TemporaryDirectory() as temporary:
         pictures = Path(temporary)
         with ImageWriter(pictures) as writer:
             references = [writer.add_file(path) for path in images]
         model, processor = load_model(str(folder))
+        prompt = place_images(text, len(images), tags=processor.image_tags)
         predictor = Predictor(model, processor, ImageStore([pictures]))
         return predictor.generate([prompt], [references], max_new_tokens)[0]

@@ -7,15 +7,17 @@ queries and values (the paper's overview figure), `released` queries of self-att
 the released code really trains), `all` the three of them. Encoder, embeddings, norms, feed-forward
 layers and language head never learn. T5's attentions have no biases.
 
-With LoRA the projection learns whole, and adapters learn in place of the attention projections.
+With LoRA the projection learns whole, and adapters learn in place of the attention projections. The
+embeddings of tokens, the proxies, may learn as well: the released MMICL's are never trained.
 """
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mmicl.config import Lora
 from mmicl.errors import UserError
-from mmicl.model.lora import add_adapters
+from mmicl.model.lora import add_adapters, add_rows
 
 if TYPE_CHECKING:
     from transformers import Blip2ForConditionalGeneration
@@ -34,7 +36,10 @@ RECIPES: dict[str, tuple[str, ...]] = {
 
 
 def select_trainable(
-    model: "Blip2ForConditionalGeneration", recipe: str, lora: Lora | None = None
+    model: "Blip2ForConditionalGeneration",
+    recipe: str,
+    lora: Lora | None = None,
+    tokens: Sequence[int] = (),
 ) -> list[str]:
     """Let a recipe's parameters learn, and freeze all others.
 
@@ -42,6 +47,7 @@ def select_trainable(
         model: Gets adapters where LoRA is asked for.
         recipe: A name of RECIPES.
         lora: Train adapters of the recipe's attention projections instead of these.
+        tokens: Ids of tokens whose embeddings learn as well.
 
     Returns:
         The names of those that learn, sorted.
@@ -61,6 +67,8 @@ def select_trainable(
     if lora is not None:
         attention = {name for name in chosen if name.startswith(_LANGUAGE)}
         chosen = chosen - attention | set(add_adapters(model, attention, lora))
+    if tokens:
+        chosen.add(add_rows(model, tokens))
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in chosen)
     return sorted(chosen)

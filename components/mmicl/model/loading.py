@@ -17,7 +17,14 @@ from mmicl.model.checkpoint import read_checkpoint
 from mmicl.model.fused import fuse_activations, fuse_for_gpu
 from mmicl.model.instructblip import MODEL_TYPE as INSTRUCTBLIP
 from mmicl.model.instructblip import load_instructblip
-from mmicl.model.lora import adapted_layers, add_adapters, is_adapter, merge_adapters
+from mmicl.model.lora import (
+    ROWS,
+    adapted_layers,
+    add_adapters,
+    add_rows,
+    is_adapter,
+    merge_adapters,
+)
 from mmicl.model.processor import MmiclProcessor
 from mmicl.model.tiny import BACKBONES
 
@@ -173,7 +180,8 @@ def save_trained(
         folder: Gets `trained.safetensors` and `trained.json` (names and shapes, digest, record).
         names: Parameter names as `select_trainable` gives them.
         record: Further entries of trained.json; no times or paths, the folder may be a DVC out.
-            With LoRA adapters among the names, `lora` must be their rank and alpha.
+            With LoRA adapters among the names, `lora` must be their rank and alpha; with
+            embeddings of single tokens, `tokens` their ids.
     """
     parameters = dict(model.named_parameters())
     save_tensors({name: parameters[name] for name in names}, folder, record)
@@ -202,7 +210,7 @@ def save_tensors(
 def load_trained(model: "Blip2ForConditionalGeneration", folder: Path) -> list[str]:
     """Put trained weights over a model's, and return their names.
 
-    LoRA adapters are merged into the weights that they were trained beside.
+    Adapters are merged into the weights that they were trained beside.
 
     Raises:
         DataError: The folder is incomplete, its digest does not fit, or a tensor is unknown to the
@@ -244,10 +252,13 @@ def _make_room(
 ) -> None:
     """Add the adapters that a record tells of, untrained."""
     try:
-        add_adapters(model, adapted_layers(adapters), Lora(**record["lora"]))
-    except (KeyError, TypeError, ValueError) as error:
+        if layers := adapted_layers(adapters):
+            add_adapters(model, layers, Lora(**record["lora"]))
+        if ROWS in adapters:
+            add_rows(model, record["tokens"])
+    except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(
-            f"its LoRA adapters do not fit the model or have no rank and alpha ({error})",
+            f"its adapters do not fit the model, or it does not say of which form ({error})",
             where=folder / RECORD,
             remedy="train again",
         ) from None

@@ -26,7 +26,7 @@ IGNORED = -100
 """Label of padding: no loss."""
 _HUB_IMAGE = "<image>"
 _RECORD = "processor_config.json"
-_QUERIES = "num_query_tokens"
+_QUERIES, _TAGS = "num_query_tokens", "image_tags"
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,22 @@ class Targets:
 
 
 class MmiclProcessor:
-    """Tokenizer and image processor of one model, for prompts with interleaved images."""
+    """Tokenizer and image processor of one model, for prompts with interleaved images.
+
+    `image_tags` tells whether the model was trained with tags around each image's tokens.
+    """
 
     def __init__(
         self,
         tokenizer: "PreTrainedTokenizerBase",
         image_processor: "PilBackend",
         num_query_tokens: int,
+        *,
+        image_tags: bool = False,
     ) -> None:
         self.tokenizer = tokenizer
         self.image_processor = image_processor
-        self.num_query_tokens = num_query_tokens
+        self.num_query_tokens, self.image_tags = num_query_tokens, image_tags
         self.pad_id = _single_id(tokenizer, str(tokenizer.pad_token))
         self.placeholder_id = _single_id(tokenizer, PLACEHOLDER)
 
@@ -79,7 +84,13 @@ class MmiclProcessor:
         }
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **options)
         images = BlipImageProcessorPil.from_pretrained(place, **options)
-        return cls(add_mmicl_tokens(tokenizer), images, _read_queries(place, options))
+        record = _read_record(place)
+        return cls(
+            add_mmicl_tokens(tokenizer),
+            images,
+            record.get(_QUERIES) or _read_queries(place, options),
+            image_tags=record.get(_TAGS, False),
+        )
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write tokenizer, image processor and the number of queries in the hub's layout."""
@@ -87,7 +98,8 @@ class MmiclProcessor:
         self.tokenizer.save_pretrained(folder)
         self.image_processor.save_pretrained(folder)
         # No processor_class: transformers' own Blip2Processor takes one image a prompt.
-        write_json(folder / _RECORD, {_QUERIES: self.num_query_tokens})
+        told = {_QUERIES: self.num_query_tokens, _TAGS: self.image_tags}
+        write_json(folder / _RECORD, told)
 
     def __call__(
         self,
@@ -201,11 +213,14 @@ def add_mmicl_tokens(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokeniz
     return tokenizer
 
 
-def _read_queries(place: str, options: dict[str, Any]) -> int:
-    """Placeholder tokens an image takes: as `save_pretrained` wrote it, or the model's."""
+def _read_record(place: str) -> dict[str, Any]:
+    """What `save_pretrained` wrote of us; the hub's own has other entries."""
     record = Path(place) / _RECORD
-    if record.is_file() and _QUERIES in (content := read_json(record)):
-        return content[_QUERIES]
+    return read_json(record) if record.is_file() else {}
+
+
+def _read_queries(place: str, options: dict[str, Any]) -> int:
+    """Placeholder tokens that an image takes by the model's configuration."""
     from transformers import AutoConfig
 
     return AutoConfig.from_pretrained(place, trust_remote_code=False, **options).num_query_tokens

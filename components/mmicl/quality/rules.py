@@ -163,6 +163,8 @@ def _sample_rules(config: Config) -> list[Rule]:
     if config.build.scheme.declaration:
         rules.append(_true("proxies count up from 0, each before its placeholder", table,
                            "proxies_in_order"))  # fmt: skip
+    if config.build.scheme.tags:
+        rules.append(_true("each placeholder stands between its tags", table, "tagged"))
     return rules
 
 

@@ -31,7 +31,16 @@ from mmicl.paths import Paths
 from mmicl.quality.contamination import find_alike, find_asked, hash_question
 from mmicl.quality.pictures import Sizes, count_lost, count_odd_sizes
 from mmicl.quality.stored import StoredRows
-from mmicl.records import PLACEHOLDER, Example, Row, Sample, Template, proxy, split_reference
+from mmicl.records import (
+    PLACEHOLDER,
+    Example,
+    Row,
+    Sample,
+    Template,
+    place_image,
+    proxy,
+    split_reference,
+)
 
 IMAGE_REFERENCE = re.compile(r"[0-9a-f]{64}(@\d+,\d+,\d+,\d+)?")
 TRAINED_PARTS = ("pretrain", "finetune")
@@ -315,6 +324,7 @@ def _describe_samples(
                 "repeats": key in seen,
                 "placeholders": prompt.count(PLACEHOLDER),
                 "proxies_in_order": _has_proxies_in_order(prompt, len(images)),
+                "tagged": prompt.count(place_image(tags=True)) == len(images),
                 "right_split": row["split"] == ("val" if part == "val" else "train"),
                 "source_known": source is not None and source.split == row["split"],
                 "template_fits": tasks.get(row["template"]) == row["task"],

@@ -45,13 +45,14 @@ def _write_introduction(config: Config) -> list[str]:
     revision = f" at {config.model.revision}" if config.model.revision else ""
     lora = config.finetune.lora
     adapters = f"LoRA adapters of rank {lora.rank} beside " if lora else ""
+    proxies = "the proxies' embeddings, " if config.finetune.train_proxies else ""
     return [
         f"# {config.register_.name}",
         "",
         f"A BLIP-2 model for several images in one context, after [MMICL]({_PAPER}), trained from "
         f"`{config.model.base}`{revision}. Stage I aligned the Q-Former to the frozen language "
         f"model ({config.pretrain.steps} steps of {config.pretrain.global_batch} samples); stage "
-        f"II tuned the projection and {adapters}the attention projections of the recipe "
+        f"II tuned the projection, {proxies}and {adapters}the attention projections of the recipe "
         f"`{config.finetune.trainable_attention}` on multi-modal in-context data "
         f"({config.finetune.steps} steps of {config.finetune.global_batch} samples).",
         "",

@@ -24,6 +24,7 @@ def package(paths: Paths, config: Config) -> dict[str, object]:
     model, processor = load_model(
         config.model.base, config.model.revision, trained=[paths.pretrained, paths.finetuned]
     )
+    processor.image_tags = config.build.scheme.tags
     export_model(model, processor, paths.export)
     write_text(paths.export / "README.md", write_card(config, scores, gates))
     write_json(paths.gates, gates)

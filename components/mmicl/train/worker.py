@@ -17,7 +17,7 @@ from mmicl.config import Config, Lora, Training, load_config
 from mmicl.errors import DataError
 from mmicl.files import hash_json, read_json, read_rows, replace_folder
 from mmicl.paths import Paths
-from mmicl.records import Sample
+from mmicl.records import MAX_PROXIES, Sample, proxy
 from mmicl.supervision import RunLock, die_with_parent
 from mmicl.train.outcome import write_error
 
@@ -59,6 +59,12 @@ class Job:
     def lora(self) -> Lora | None:
         """The adapters that learn instead of the recipe's attention, where wanted."""
         return None if self.stage == "pretrain" else self.config.finetune.lora
+
+    def list_tokens(self, processor: "MmiclProcessor") -> list[int]:
+        """Ids of the proxies, where their embeddings are to learn."""
+        if self.stage == "pretrain" or not self.config.finetune.train_proxies:
+            return []
+        return processor.tokenizer.convert_tokens_to_ids([proxy(j) for j in range(MAX_PROXIES)])
 
     @property
     def trained(self) -> tuple[Path, ...]:
@@ -109,8 +115,10 @@ def train(job: Job) -> None:
         trainer, total = prepare_trainer(job, progress, log)
         tensors = trainer.run()
         if job.rank == 0:
+            tokens = job.list_tokens(trainer.batches.processor)
             facts = {
                 "of_parameters": total,
+                **({"tokens": tokens} if tokens else {}),
                 "samples": len(trainer.batches.samples),
                 **trainer.facts_of_result(),
             }
@@ -144,7 +152,7 @@ def prepare_trainer(
     )
     images = ImageStore([job.paths.images(name) for name in job.config.datasets])
     visual = _choose_visual(job, model, processor, images)
-    names = select_trainable(model, job.recipe, job.lora)
+    names = select_trainable(model, job.recipe, job.lora, job.list_tokens(processor))
     total = sum(value.numel() for value in model.parameters())
     batches = _make_batches(job, job.paths.mic / f"{job.stage}.parquet", processor, visual)
     validator = None

@@ -17,6 +17,10 @@ def test_each_proxy_is_followed_by_its_image_once() -> None:
     )
 
 
+def test_a_model_that_was_trained_with_tags_gets_them() -> None:
+    assert place_images("<image0> what?", 1, tags=True) == "<image0>[image]图[/image] what?"
+
+
 def test_a_prompt_with_placeholders_is_kept() -> None:
     assert place_images("<image0>图 what?", 1) == "<image0>图 what?"
 

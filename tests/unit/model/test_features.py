@@ -38,7 +38,8 @@ def test_cached_features_are_those_of_the_model(
         pixels = processor.pixels([images.load(reference)])
         with torch.no_grad():
             expected = model.get_image_features(pixels).qformer_outputs.last_hidden_state[0]
-        torch.testing.assert_close(store.get(reference), expected, atol=1e-5, rtol=0)
+        scale = float(expected.abs().max())  # about 200: the backbone's features are enlarged
+        torch.testing.assert_close(store.get(reference), expected, atol=1e-6 * scale, rtol=0)
     assert store.shape == (4, 128)
     assert FeatureStore(tmp_path / "store", key).get(crop).equal(store.get(crop))
 

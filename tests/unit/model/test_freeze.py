@@ -10,6 +10,7 @@ from transformers import Blip2Config, Blip2ForConditionalGeneration
 from mmicl.config import Lora
 from mmicl.errors import UserError
 from mmicl.model.freeze import RECIPES, select_trainable, set_modes
+from mmicl.model.lora import ROWS
 
 PROJECTION = {"language_projection.weight", "language_projection.bias"}
 ENCODER = [f"language_model.encoder.block.{n}.layer.0.SelfAttention" for n in range(4)]
@@ -144,17 +145,41 @@ def test_lora_trains_the_projection_and_two_thin_matrices_a_target() -> None:
     assert shapes == {(2, 16), (8, 2)}
 
 
-@pytest.mark.parametrize("lora", [None, Lora(rank=2, alpha=4.0)])
-def test_training_leaves_the_frozen_rest_as_it_was_to_the_last_bit(lora: Lora | None) -> None:
+PROXIES = [4, 5, 6]
+
+
+def test_embeddings_of_single_tokens_learn_beside_a_frozen_table() -> None:
     torch.manual_seed(0)
     model: Any = Blip2ForConditionalGeneration(tiny_flan())
-    names = select_trainable(model, "design", lora)
+    plain = set(select_trainable(model, "design"))
+    ids = torch.tensor([[4, 9, 5, 1]])
+    before = model.get_input_embeddings()(ids)
+    names = select_trainable(model, "design", tokens=PROXIES)
+    assert set(names) == plain | {ROWS}
+    assert torch.equal(model.get_input_embeddings()(ids), before)
+    rows = dict(model.named_parameters())[ROWS]
+    assert tuple(rows.shape) == (3, before.shape[-1])
+    with torch.no_grad():
+        rows += 1
+    after = model.get_input_embeddings()(ids)
+    torch.testing.assert_close(after[0, [0, 2]], before[0, [0, 2]] + 1)
+    assert torch.equal(after[0, [1, 3]], before[0, [1, 3]])
+
+
+@pytest.mark.parametrize("tokens", [[], PROXIES])
+@pytest.mark.parametrize("lora", [None, Lora(rank=2, alpha=4.0)])
+def test_training_leaves_the_frozen_rest_as_it_was_to_the_last_bit(
+    lora: Lora | None, tokens: list[int]
+) -> None:
+    torch.manual_seed(0)
+    model: Any = Blip2ForConditionalGeneration(tiny_flan())
+    names = select_trainable(model, "design", lora, tokens)
     set_modes(model)
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
     optimizer = torch.optim.AdamW(
         [value for value in model.parameters() if value.requires_grad], lr=1e-2
     )
-    ids = torch.tensor([[3, 3, 3, 3, 9, 1]])
+    ids = torch.tensor([[4, 3, 3, 3, 3, 5, 9, 1]])
     for _ in range(3):
         pixels = torch.randn(1, 3, 64, 64)
         model(pixel_values=pixels, input_ids=ids, labels=torch.tensor([[7, 1]])).loss.backward()

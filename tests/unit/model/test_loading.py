@@ -12,6 +12,7 @@ from mmicl.config import Lora
 from mmicl.errors import DataError, UserError
 from mmicl.model.freeze import select_trainable
 from mmicl.model.loading import export_model, load_model, load_trained, locate_base, save_trained
+from mmicl.model.lora import ROWS
 from mmicl.model.tiny import build_config, build_model, build_tokenizer, write_backbone
 
 BUILTIN = Path(locate_base("builtin:tiny"))
@@ -78,10 +79,35 @@ def test_lora_adapters_are_saved_alone_and_merged_on_loading_and_export(
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
 
 
+@pytest.mark.parametrize("lora", [None, Lora(rank=2, alpha=8.0)])
+def test_embeddings_that_learnt_are_saved_alone_and_merged_into_the_table(
+    tiny: Tiny, tmp_path: Path, lora: Lora | None
+) -> None:
+    model, processor = tiny
+    plain = {name: value.clone() for name, value in model.named_parameters()}
+    tokens = processor.tokenizer.convert_tokens_to_ids(["<image0>", "<image7>"])
+    names = select_trainable(model, "design", lora, tokens)
+    shift(model, [ROWS])
+    rows = dict(model.named_parameters())[ROWS].detach().clone()
+    told = {"lora": lora.model_dump()} if lora else {}
+    save_trained(model, tmp_path, names, {**told, "tokens": tokens})
+    loaded, _ = load_model("builtin:tiny", trained=[tmp_path])
+    parameters = dict(loaded.named_parameters())
+    assert parameters.keys() == plain.keys()
+    table = "language_model.shared.weight"
+    expected = plain[table].index_copy(0, torch.tensor(tokens), rows)
+    assert not torch.equal(expected, plain[table])
+    assert torch.equal(parameters[table], expected)
+    assert torch.equal(loaded.language_model.encoder.embed_tokens.weight, expected)
+    export_model(loaded, processor, tmp_path / "export")
+    exported = Blip2ForConditionalGeneration.from_pretrained(tmp_path / "export")
+    assert torch.equal(exported.get_input_embeddings().weight, expected)
+
+
 def test_adapters_without_their_scale_are_refused(tiny: Tiny, tmp_path: Path) -> None:
     model, _ = tiny
     save_trained(model, tmp_path, select_trainable(model, "design", Lora(rank=2, alpha=8.0)))
-    with pytest.raises(DataError, match="have no rank and alpha"):
+    with pytest.raises(DataError, match="does not say of which form"):
         load_model("builtin:tiny", trained=[tmp_path])
 
 

@@ -68,8 +68,12 @@ def test_a_prompt_is_never_cut(tiny: Tiny) -> None:
 
 def test_a_saved_processor_comes_back_the_same(tiny: Tiny, tmp_path: Path) -> None:
     _, processor = tiny
+    processor.image_tags = True
     processor.save_pretrained(tmp_path)
     again = MmiclProcessor.from_pretrained(tmp_path)
+    processor.image_tags = False
+    assert again.image_tags
+    assert again.num_query_tokens == processor.num_query_tokens
     images, text = [[RED, BLUE], [RED]], ["<image0>图<image1>图 which?", "图 what?"]
     expected = processor(images=images, text=text, return_tensors="pt")
     found = again(images=images, text=text, return_tensors="pt")

@@ -20,7 +20,7 @@ def test_overrides_run_elsewhere_and_share_what_is_known(toy_checkout: Paths) ->
     before = params.read_text(), lock.read_text()
 
     overrides = ["pretrain.steps=7", "build.scheme={declaration: true, in_context: false, "]
-    overrides[1] += "interrelated: true}"
+    overrides[1] += "interrelated: true, tags: false}"
     workspace = prepare_workspace(toy_checkout, None, overrides)
 
     assert workspace.root.is_relative_to(toy_checkout.state)

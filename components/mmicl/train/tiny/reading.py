@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmicl.config import Scheme
 from mmicl.mic.queries import Query
 from mmicl.mic.scheme import FULL_SCHEME, REFERENCE, render
 from mmicl.mic.templates import TASKS
@@ -28,7 +27,7 @@ REPORTED = (
 )  # fmt: skip
 """Skills whose loss is told while training."""
 CAPTION = re.compile(r"\bcaption (\d)\b")
-NO_DECLARATION = Scheme(declaration=False, in_context=True, interrelated=True)
+NO_DECLARATION = FULL_SCHEME.model_copy(update={"declaration": False})
 UNDECLARED_SHARE = 0.05
 
 STAGES: tuple[tuple[float, dict[str, float]], ...] = (
