@@ -93,11 +93,16 @@ class Scheme(Section):
     """Set each image's tokens between `[image]` and `[/image]`, to tell image from text (ours)."""
 
 
-class Build(Section):
-    """MIC data from examples. `pretrain` and `finetune` are quotas: dataset -> samples."""
+Quota = Count | Annotated[float, Field(gt=0, lt=1)]
+"""A whole number of samples at the most (the released code's way), or a share of all that a dataset
+gives (the paper's: 10 %)."""
 
-    pretrain: dict[str, Count]
-    finetune: dict[str, Count]
+
+class Build(Section):
+    """MIC data from examples: how much of each dataset, and in which form."""
+
+    pretrain: dict[str, Quota]
+    finetune: dict[str, Quota]
     validation: Count
     """Samples held out of the val split, per dataset of `finetune`."""
     max_images: Annotated[int, Field(ge=1, le=20)]

@@ -125,7 +125,8 @@ def estimate(config: Config) -> Estimate:
         + OPTIMIZER_BYTES * trained / (gpus if zero >= 1 else 1)
         + activations
     )
-    quota = sum(config.build.finetune.values()) + sum(config.build.pretrain.values())
+    quotas = [*config.build.pretrain.values(), *config.build.finetune.values()]
+    quota = sum(quota for quota in quotas if isinstance(quota, int))  # of shares nobody knows yet
     feature_bytes = shape.queries * 768 * 2
     disk = (
         quota * (STORED_IMAGE_BYTES + feature_bytes)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from mmicl.config import Build
+from mmicl.config import Build, Quota
 from mmicl.errors import DataError
 from mmicl.files import RowWriter, make_table, replace_folder, write_json
 from mmicl.mic.chance import draw
@@ -51,7 +51,7 @@ class Recipe:
     share: Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]] = map
 
     @property
-    def plan(self) -> list[tuple[str, Split, dict[str, int]]]:
+    def plan(self) -> list[tuple[str, Split, Mapping[str, Quota]]]:
         """Part, the split it is taken from, and its quotas by dataset."""
         config = self.config
         return [

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from mmicl.config import Build
+from mmicl.config import Build, Quota
 from mmicl.mic.chance import draw, rank
 from mmicl.mic.exemplars import Place, find_places
 from mmicl.mic.queries import YES_NO, Query, expand
@@ -135,15 +135,17 @@ def draw_queries(queries: list[Query], seed: int) -> list[Query]:
 
 
 def take(
-    found: Survey, split: Split, quota: int, part: str, seed: int
+    found: Survey, split: Split, quota: Quota, part: str, seed: int
 ) -> tuple[list[Place], Counts]:
-    """Draw Examples until their queries fill a quota.
+    """Draw Examples until their queries fill a quota; a share is one of all usable queries.
 
     Returns:
         The queries by id (`Place.number` counts those of `draw_queries`), and what became of the
         Examples.
     """
     usable, dropped = found.usable[split], found.dropped[split]
+    if isinstance(quota, float):
+        quota = max(1, round(quota * sum(len(one.queries) for one in usable)))
     count = Counts(quota, len(usable) + dropped.total(), Counter(dropped))
     taken: list[Place] = []
     for one in sorted(usable, key=lambda one: rank("take", seed, part, one.id)):

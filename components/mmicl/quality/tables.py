@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from pydantic import ValidationError
 
-from mmicl.config import Config
+from mmicl.config import Config, Quota
 from mmicl.errors import DataError
 from mmicl.images.look import PICTURES, PictureRow
 from mmicl.mic.queries import RAVEN_CONTEXT, expand
@@ -357,12 +357,19 @@ def _count_targets(sources: Sources) -> dict[str, Counter[Any]]:
 
 
 def _describe_shares(
-    targets: Mapping[str, Counter[Any]], quotas: dict[str, dict[str, int]]
+    targets: Mapping[str, Counter[Any]], quotas: Mapping[str, Mapping[str, Quota]]
 ) -> pd.DataFrame:
-    """One row a group of samples that has a quota: how many, and how one-sided its answers are."""
+    """One row a group of samples that has a quota: how many, and how one-sided its answers are.
+
+    A share is filled by whatever there is.
+    """
     described = []
     for name, quota in quotas.items():
-        asked = sum(quota.values())
+        part = name.partition("/")[0]
+        asked = sum(
+            it if isinstance(it, int) else targets[f"{part}/{dataset}"].total()
+            for dataset, it in quota.items()
+        )
         if not asked:
             continue
         own = targets.get(name, Counter[Any]())

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mmicl.config import Config
+from mmicl.config import Config, Quota
+from mmicl.records import place_image
 from mmicl.registry.gates import list_controls
 
 _PAPER = "https://arxiv.org/abs/2309.07915"
@@ -45,6 +46,7 @@ def _write_introduction(config: Config) -> list[str]:
     revision = f" at {config.model.revision}" if config.model.revision else ""
     lora = config.finetune.lora
     adapters = f"LoRA adapters of rank {lora.rank} beside " if lora else ""
+    place = place_image(config.build.scheme.tags)
     proxies = "the proxies' embeddings, " if config.finetune.train_proxies else ""
     return [
         f"# {config.register_.name}",
@@ -63,9 +65,9 @@ def _write_introduction(config: Config) -> list[str]:
         'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
         "```",
         "",
-        "A prompt declares each image before it speaks of it: `image 0 is <image0>图. Question: "
-        "what is in image 0? Answer:`. Repeat the placeholder 图 as often as the model has query "
-        "tokens (`config.num_query_tokens`), per image.",
+        f"A prompt declares each image before it speaks of it: `image 0 is <image0>{place}. "
+        "Question: what is in image 0? Answer:`. Repeat the placeholder 图 as often as the model "
+        "has query tokens (`config.num_query_tokens`), per image.",
         "",
     ]
 
@@ -75,12 +77,8 @@ def _write_data(config: Config) -> list[str]:
     build, benchmarks = config.build, config.evaluate.benchmarks
     for name, dataset in sorted(config.datasets.items()):
         uses = [
-            f"stage I ({build.pretrain[name]} samples at the most)"
-            if name in build.pretrain
-            else "",
-            f"stage II ({build.finetune[name]} samples at the most)"
-            if name in build.finetune
-            else "",
+            f"stage I ({_tell_quota(build.pretrain[name])})" if name in build.pretrain else "",
+            f"stage II ({_tell_quota(build.finetune[name])})" if name in build.finetune else "",
             *(
                 f"benchmark {key}"
                 for key, benchmark in sorted(benchmarks.items())
@@ -90,6 +88,12 @@ def _write_data(config: Config) -> list[str]:
         used = ", ".join(use for use in uses if use) or "nothing"
         lines.append(f"| {name} | `{dataset.source}` | {dataset.licence} | {used} |")
     return [*lines, ""]
+
+
+def _tell_quota(quota: Quota) -> str:
+    if isinstance(quota, int):
+        return f"{quota} samples at the most"
+    return f"{quota:.3g} of its samples"
 
 
 def _write_scores(scores: Mapping[str, Any]) -> list[str]:
