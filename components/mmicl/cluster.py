@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmicl.errors import MmiclError, TransientError, UserError
+from mmicl.errors import MmiclError, ResourceError, TransientError, UserError
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -21,6 +21,12 @@ AHEAD = 2
 """Works under way or waiting to be taken, for each processor of the cluster."""
 TRIES = 5
 """How often a work may be begun again, where its node was lost."""
+PATIENCE = 30.0
+"""Seconds after which one looks whether there still is anybody who works."""
+
+
+IMPORT = "failed to import"
+"""What Ray says where a node does not find the code of a work."""
 
 
 class Cluster:
@@ -40,13 +46,15 @@ class Cluster:
 
         Raises:
             MmiclError: The first that a work met.
+            UserError: A node lacks the code or the data.
+            ResourceError: A work ran out of a node's memory, time and again.
             TransientError: The cluster was lost, or a work went down with several nodes in a row.
         """
         if len(items) < 2:
             yield from map(work, items)
             return
         sent = [self._ray.put(work)]
-        ahead = AHEAD * max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        ahead = AHEAD * max(1, self.count_processors())
         waiting = deque(self._task.remote(sent, item) for item in items[:ahead])
         for item in items[ahead:]:
             yield self._take(waiting.popleft())
@@ -54,17 +62,37 @@ class Cluster:
         while waiting:
             yield self._take(waiting.popleft())
 
+    def count_processors(self) -> int:
+        """Of all nodes that are up."""
+        return int(self._ray.cluster_resources().get("CPU", 0))
+
     def _take(self, reference: Any) -> Any:
         """A result, or the error of the work as it was raised."""
-        from ray.exceptions import RayError, RayTaskError
+        from ray import exceptions
 
-        try:
-            return self._ray.get(reference)
-        except RayTaskError as error:
-            raise (error.cause if isinstance(error.cause, MmiclError) else error) from None
-        except RayError as error:
-            told = str(error).strip().splitlines()[0]
-            raise TransientError(f"the Ray cluster lost a work: {told}") from None
+        while True:
+            try:
+                return self._ray.get(reference, timeout=PATIENCE)
+            except exceptions.GetTimeoutError:
+                if not self.count_processors():
+                    raise TransientError("the Ray cluster has lost all its nodes") from None
+            except exceptions.OutOfMemoryError as error:
+                remedy = "give the nodes fewer processors (ray start --num-cpus)"
+                raise ResourceError(_shorten(error), where="a Ray node", remedy=remedy) from None
+            except exceptions.RayTaskError as error:
+                cause = error.cause
+                if isinstance(cause, exceptions.RaySystemError) or IMPORT in str(cause):
+                    remedy = "every node must see this checkout, its data and equal packages"
+                    raise UserError(_shorten(cause), where="a Ray node", remedy=remedy) from None
+                raise (cause if isinstance(cause, MmiclError) else error) from None
+            except exceptions.RayError as error:
+                raise TransientError(f"the Ray cluster lost a work: {_shorten(error)}") from None
+
+
+def _shorten(error: BaseException) -> str:
+    """The last line of an error that may hold a whole traceback."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
 
 
 @contextmanager
@@ -72,7 +100,7 @@ def connect() -> Iterator[Cluster]:
     """The cluster that RAY_ADDRESS names, or that runs on this machine; its workers run our code.
 
     Raises:
-        UserError: Ray is not installed, or there is no cluster.
+        UserError: Ray is not installed, there is no cluster, or no node of it takes work.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -81,19 +109,22 @@ def connect() -> Iterator[Cluster]:
         remedy = "pip install 'mmicl[ray]', or set launch.spread to processes"
         raise UserError("Ray is not installed", remedy=remedy) from None
     code = str(Path(__file__).resolve().parents[1])
+    where = os.environ.get("RAY_ADDRESS", "this machine")
+    remedy = "ray start --head on one machine, ray start --address=HOST:6379 on the others"
     try:
         ray.init(
             address="auto", log_to_driver=False, logging_level=logging.ERROR,
             runtime_env={"env_vars": {"PYTHONPATH": code}},
         )  # fmt: skip
-    except (ConnectionError, RuntimeError):  # none is known; or none answers, after two minutes
-        raise UserError(
-            "no Ray cluster is running",
-            where=os.environ.get("RAY_ADDRESS", "this machine"),
-            remedy="ray start --head on one machine, ray start --address=HOST:6379 on the others",
-        ) from None
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        # None is known; none answers, after two minutes; or it is of another version.
+        message = f"no Ray cluster to work on ({_shorten(error)})"
+        raise UserError(message, where=where, remedy=remedy) from None
     try:
-        yield Cluster(ray)
+        cluster = Cluster(ray)
+        if not cluster.count_processors():
+            raise UserError("no node of the Ray cluster takes work", where=where, remedy=remedy)
+        yield cluster
     finally:
         ray.shutdown()
 

@@ -7,7 +7,8 @@ is hardware and invalidates nothing.
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -93,7 +94,15 @@ class Scheme(Section):
     """Set each image's tokens between `[image]` and `[/image]`, to tell image from text (ours)."""
 
 
-Quota = Count | Annotated[float, Field(gt=0, lt=1)]
+def _check_quota(value: Any) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if whole or (isinstance(value, float) and 0 < value < 1):
+        return value
+    message = "input should be a whole number of samples, or a share between 0 and 1"
+    raise PydanticCustomError("quota", message)  # type: ignore[arg-type]
+
+
+Quota = Annotated[int | float, BeforeValidator(_check_quota)]
 """A whole number of samples at the most (the released code's way), or a share of all that a dataset
 gives (the paper's: 10 %)."""
 

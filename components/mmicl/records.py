@@ -19,7 +19,7 @@ RequestKind = Literal["generate", "yes_probability", "candidates"]
 PLACEHOLDER = "图"
 """One per image in every prompt; the processor expands it to the model's number of queries."""
 MAX_PROXIES = 20
-OPEN_TAG, CLOSE_TAG = "[image]", "[/image]"
+TAGS = ("[image]", "[/image]")
 """Around each placeholder, where the scheme asks for tags: words that any language model knows."""
 BLANK_IMAGE = "blank"
 
@@ -31,7 +31,7 @@ def proxy(index: int) -> str:
 
 def place_image(tags: bool) -> str:
     """What stands in a prompt for an image's tokens."""
-    return f"{OPEN_TAG}{PLACEHOLDER}{CLOSE_TAG}" if tags else PLACEHOLDER
+    return PLACEHOLDER.join(TAGS) if tags else PLACEHOLDER
 
 
 class ImageBox(NamedTuple):

@@ -37,6 +37,8 @@ def changed(key: str, value: Any) -> dict[str, Any]:
         ("pretrain.stepz", 3, r"pretrain.stepz: unknown key"),
         ("finetune.learning_rate", -1.0, r"finetune.learning_rate: .*greater than 0, got -1.0"),
         ("finetune.trainable_attention", "everything", r"trainable_attention: .*'design'"),
+        ("build.finetune.vqav2", 1.0, r"build.finetune.vqav2: .*whole number .* share .*, got 1.0"),
+        ("build.finetune.vqav2", -1, r"build.finetune.vqav2: .*whole number .* share .*, got -1"),
         ("pretrain.steps", -1, r"pretrain.steps: .*greater than or equal to 0, got -1"),
         ("pretrain.steps", "many", r"pretrain.steps: .*integer, got 'many'"),
         ("launch.zero_stage", 4, r"launch.zero_stage: .*3"),

@@ -114,7 +114,7 @@ def run_benchmark(
     chosen = choose_examples(examples, benchmark, protocol.scheme, limit, seed)
     recast = (benchmark.recast(example) for example in examples if example.split == "train")
     train = [example for example in recast if example is not None]
-    pool = ExemplarPool(train if protocol.shots else ())
+    pool = ExemplarPool(train if protocol.shots else (), scheme=protocol.scheme)
     asked = write_requests(protocol, chosen.examples, pool)
     shuffled = shuffle_pictures(chosen.examples, seed)
     runs = {

@@ -8,7 +8,7 @@ params.yaml, and neither check nor store again what it has.
 from pathlib import Path, PurePosixPath
 
 from mmicl.errors import DataError
-from mmicl.files import read_rows
+from mmicl.files import open_rows
 from mmicl.images.look import PictureRow
 
 NAMES = "names.parquet"
@@ -24,9 +24,9 @@ class NamedPicture(PictureRow):
 class Lender:
     """The pictures that another dataset has stored.
 
-    A picture is found by its path, or else by its file name alone: datasets name the folder
-    otherwise (`train2014/`, `images/`), and some leave it out. A file name that stands for two
-    different pictures finds none.
+    A picture is found by its path, or by its file name alone: datasets name the folder otherwise
+    (`train2014/`, `images/`), and some leave it out. A file name that stands for two different
+    pictures finds none.
 
     Args:
         folder: The shards of the dataset that lends, with their NAMES.
@@ -43,7 +43,7 @@ class Lender:
         self._paths: dict[str, PictureRow] = {}
         self._files: dict[str, PictureRow | None] = {}
         self._keys: set[str] = set()
-        for row in read_rows(folder / NAMES, NamedPicture):
+        for row in open_rows(folder / NAMES, NamedPicture):
             picture = PictureRow.model_validate(row.model_dump(exclude={"name"}))
             self._paths[row.name] = picture
             self._keys.add(row.sha256)
@@ -54,8 +54,12 @@ class Lender:
     def __contains__(self, key: str) -> bool:
         return key in self._keys
 
-    def find(self, *names: str) -> PictureRow | None:
-        """The picture at the first of several official places that is there."""
+    def find_path(self, *names: str) -> PictureRow | None:
+        """The picture at the first of several official places that it has one at."""
         found = (self._paths.get(PurePosixPath(name).as_posix()) for name in names)
-        files = (self._files.get(PurePosixPath(name).name) for name in names)
-        return next((row for row in (*found, *files) if row is not None), None)
+        return next((row for row in found if row is not None), None)
+
+    def find_file(self, *names: str) -> PictureRow | None:
+        """The picture of the first of several file names that it has, in whatever folder."""
+        found = (self._files.get(PurePosixPath(name).name) for name in names)
+        return next((row for row in found if row is not None), None)

@@ -7,7 +7,7 @@ shapes) and agree with transformers' own modules (see the unit test).
 
 from dataclasses import dataclass
 
-from mmicl.config import Config
+from mmicl.config import Config, Quota
 from mmicl.errors import UserError
 from mmicl.records import MAX_PROXIES
 
@@ -125,8 +125,7 @@ def estimate(config: Config) -> Estimate:
         + OPTIMIZER_BYTES * trained / (gpus if zero >= 1 else 1)
         + activations
     )
-    quotas = [*config.build.pretrain.values(), *config.build.finetune.values()]
-    quota = sum(quota for quota in quotas if isinstance(quota, int))  # of shares nobody knows yet
+    quota = sum(it for it in _list_quotas(config) if isinstance(it, int))
     feature_bytes = shape.queries * 768 * 2
     disk = (
         quota * (STORED_IMAGE_BYTES + feature_bytes)
@@ -161,17 +160,23 @@ def describe(config: Config) -> dict[str, str]:
         UserError: As `find_architecture`.
     """
     needs = estimate(config)
+    shares = not all(isinstance(it, int) for it in _list_quotas(config))
     return {
         "weights": f"{needs.weights / 1e9:.2f} billion",
         "learning in stage II": f"{needs.trained / 1e9:.2f} billion",
         "GPUs": f"{needs.gpus}, each with at least {needs.gpu_memory:.0f} GiB",
-        "disk": f"{needs.disk:.0f} GiB",
+        "disk": f"{needs.disk:.0f} GiB"
+        + (", without the samples of quotas that are shares" if shares else ""),
         "stage I": f"{needs.pretrain_hours:.1f} hours",
         "stage II": f"{needs.finetune_hours:.1f} hours",
         "assumed": f"{GPU_TFLOPS:.0f} TFLOP/s a GPU at {UTILISATION:.0%}, "
         f"{IMAGES_PER_SAMPLE:.0f} images and {TEXT_TOKENS_PER_SAMPLE:.0f} text tokens a sample, "
         "activation checkpoints",
     }
+
+
+def _list_quotas(config: Config) -> list[Quota]:
+    return [*config.build.pretrain.values(), *config.build.finetune.values()]
 
 
 def _hours(samples: int, operations_per_sample: float, gpus: int) -> float:

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from mmicl.config import Scheme
 from mmicl.mic.chance import draw
 from mmicl.mic.queries import Query, expand
-from mmicl.mic.scheme import find_fault
+from mmicl.mic.scheme import FULL_SCHEME, find_fault
 from mmicl.mic.templates import TASKS
-from mmicl.records import Example, split_reference
+from mmicl.records import MAX_PROXIES, Example, split_reference
 
 
 class Place(NamedTuple):
@@ -21,15 +22,22 @@ class Place(NamedTuple):
     number: int
 
 
-def find_places(queries: Sequence[Query], row: int) -> list[Place]:
+def find_places(
+    queries: Sequence[Query],
+    row: int,
+    scheme: Scheme = FULL_SCHEME,
+    max_images: int = MAX_PROXIES,
+) -> list[Place]:
     """Which queries of an Example, all of them given, may stand before others as worked examples.
 
-    Those of the training split of tasks that allow exemplars, without what cannot be rendered.
+    Those of the training split of tasks that allow exemplars, without what `render` refuses.
     """
     return [
         Place(query.id, row, number)
         for number, query in enumerate(queries)
-        if query.split == "train" and TASKS[query.task].exemplars and not find_fault(query)
+        if query.split == "train"
+        and TASKS[query.task].exemplars
+        and not find_fault(query, scheme, max_images)
     ]
 
 
@@ -41,12 +49,18 @@ class ExemplarPool:
     Args:
         examples: The dataset's Examples, looked up by row.
         places: Those that may be chosen; every one that `find_places` gives, if not given.
+        scheme: By which they will be rendered.
     """
 
-    def __init__(self, examples: Sequence[Example], places: Iterable[Place] | None = None) -> None:
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        places: Iterable[Place] | None = None,
+        scheme: Scheme = FULL_SCHEME,
+    ) -> None:
         if places is None:
             rows = enumerate(map(expand, examples))
-            places = (place for row, queries in rows for place in find_places(queries, row))
+            places = (place for row, queries in rows for place in find_places(queries, row, scheme))
         self._examples = examples
         self._places = sorted(places)
 

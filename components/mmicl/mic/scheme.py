@@ -24,10 +24,9 @@ from mmicl.errors import DataError, MmiclError
 from mmicl.mic.queries import Query
 from mmicl.mic.templates import RESERVED, TASKS, split_slots
 from mmicl.records import (
-    CLOSE_TAG,
     MAX_PROXIES,
-    OPEN_TAG,
     PLACEHOLDER,
+    TAGS,
     Template,
     place_image,
     proxy,
@@ -62,7 +61,7 @@ def find_fault(query: Query, scheme: Scheme = FULL_SCHEME, max_images: int = MAX
     texts = (query.question, *query.choices, *query.candidates, query.target)
     if any(RESERVED.search(text) for text in texts):
         return "placeholder or proxy token in the text"
-    if scheme.tags and any(tag in text for text in texts for tag in (OPEN_TAG, CLOSE_TAG)):
+    if scheme.tags and any(tag in text for text in texts for tag in TAGS):
         return "image tag in the text"
     references = [int(k) for text in texts for k in REFERENCE.findall(text)]
     if any(k >= len(query.images) for k in references):

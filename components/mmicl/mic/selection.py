@@ -108,7 +108,7 @@ def survey(
             continue
         queries = expand(example)
         if config.scheme.in_context:
-            found.places += find_places(queries, row)
+            found.places += find_places(queries, row, config.scheme, config.max_images)
         asked = draw_queries(queries, seed)
         faults = {find_fault(query, config.scheme, config.max_images) for query in asked} - {""}
         if faults:
@@ -145,7 +145,8 @@ def take(
     """
     usable, dropped = found.usable[split], found.dropped[split]
     if isinstance(quota, float):
-        quota = max(1, round(quota * sum(len(one.queries) for one in usable)))
+        asked = [len(one.queries) for one in usable]
+        quota = max(round(quota * sum(asked)), min(asked, default=1))
     count = Counts(quota, len(usable) + dropped.total(), Counter(dropped))
     taken: list[Place] = []
     for one in sorted(usable, key=lambda one: rank("take", seed, part, one.id)):

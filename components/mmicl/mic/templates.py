@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from mmicl.errors import DataError
 from mmicl.mic.chance import draw
-from mmicl.records import PLACEHOLDER, Template
+from mmicl.records import PLACEHOLDER, TAGS, Template
 
 RESERVED = re.compile(rf"{PLACEHOLDER}|<image\d+>")
 """What only the scheme may write into a prompt."""
@@ -107,6 +107,8 @@ def find_faults(template: Template) -> list[str]:
         faults.append("control character")
     if RESERVED.search(text):
         faults.append("placeholder or proxy token in the text")
+    if any(tag in text for tag in TAGS):
+        faults.append("image tag in the text")
     if NUMBERED.search(text):
         faults.append("a literal image number")
     if text != text.strip() or not text:

@@ -55,6 +55,9 @@ def add_rows(model: "Blip2ForConditionalGeneration", tokens: Sequence[int]) -> s
 
     Returns:
         The name of their parameter, [tokens, width].
+
+    Raises:
+        IndexError: The table has no row of an id.
     """
     from peft import TrainableTokensConfig
 

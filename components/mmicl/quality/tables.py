@@ -33,6 +33,7 @@ from mmicl.quality.pictures import Sizes, count_lost, count_odd_sizes
 from mmicl.quality.stored import StoredRows
 from mmicl.records import (
     PLACEHOLDER,
+    TAGS,
     Example,
     Row,
     Sample,
@@ -324,7 +325,7 @@ def _describe_samples(
                 "repeats": key in seen,
                 "placeholders": prompt.count(PLACEHOLDER),
                 "proxies_in_order": _has_proxies_in_order(prompt, len(images)),
-                "tagged": prompt.count(place_image(tags=True)) == len(images),
+                "tagged": _has_tags_in_place(prompt, len(images)),
                 "right_split": row["split"] == ("val" if part == "val" else "train"),
                 "source_known": source is not None and source.split == row["split"],
                 "template_fits": tasks.get(row["template"]) == row["task"],
@@ -344,6 +345,12 @@ def _has_proxies_in_order(prompt: str, images: int) -> bool:
     """Whether the prompt names proxies 0 … n-1 in order, each before its placeholder."""
     wanted = [token for j in range(images) for token in (proxy(j), PLACEHOLDER)]
     return RESERVED.findall(prompt) == wanted
+
+
+def _has_tags_in_place(prompt: str, images: int) -> bool:
+    """Whether image tags stand around each placeholder and nowhere else."""
+    found = [place_image(tags=True), *TAGS]
+    return all(prompt.count(text) == images for text in found)
 
 
 def _count_targets(sources: Sources) -> dict[str, Counter[Any]]:

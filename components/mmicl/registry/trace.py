@@ -117,6 +117,8 @@ def _add_dataset(tree: Tree, name: str, dataset: Mapping[str, Any]) -> None:
     if dataset["files"] is None:
         branch.add("source files: not on disk when the model was registered")
         return
+    if lender := dataset.get("lender"):  # models of earlier versions have none
+        branch.add(f"further pictures: those of {lender}")
     _add_files(branch, {file["path"]: file["sha256"] for file in dataset["files"]})
 
 

@@ -63,7 +63,8 @@ def ingest_dataset(
         not taken, and the sha256 of the official tables.
 
     Raises:
-        DataError: A whole file cannot be read, there is no record, or too many are rejected.
+        DataError: A whole file cannot be read, there is no record, too many are rejected, or the
+            lender has no table of names.
         ConfigError: The shares of `resplit` do not add up to 1.
         UserError: A file that the reader was told of (`name_files`) is not there.
     """
@@ -176,6 +177,7 @@ def _describe(reader: Reader, context: ReadContext, intake: Intake) -> dict[str,
         "unused": dict(context.unused),
         "images": len(context.writer.sizes),
         "borrowed": context.writer.borrowed,
+        "lender": context.writer.lender and context.writer.lender.name,
         "sources": context.sources,
         "fetch_manifest": hash_file(fetched) if fetched.is_file() else None,
     }

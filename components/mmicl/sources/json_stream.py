@@ -1,9 +1,12 @@
 """Official JSON files entry by entry: some hold gigabytes, and several times that as objects.
 
-Half a surrogate pair, which is no text, reads as `?`.
+Stricter than Python's own reader: NaN, whole numbers beyond 64 bits and half a surrogate pair, as
+no text has it, refuse the file.
 """
 
 import codecs
+import mmap
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +15,13 @@ from typing import IO, Any
 import ijson
 
 WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # UTF-32 begins so too
+
+
+HALF = re.compile(
+    rb"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\)(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+"""Half of a surrogate pair, which yajl would read as `?` without a word."""
 
 
 class JsonError(ValueError):
@@ -25,11 +35,12 @@ def stream_list(path: Path, section: str, *, optional: bool = False) -> Iterator
         JsonError: The file is not JSON, or has no such list and it is not optional.
     """
     empty = True
+    _refuse_halves(path)
     with open_json(path) as stream:
         for entry in ijson.items(stream, f"{section}.item", use_float=True):
             empty = False
             yield entry
-    if empty and not optional and not _has_list(path, section):
+    if empty and _find_start(path, section) not in ("start_array", None if optional else ""):
         raise JsonError(f"has no list {section!r}")
 
 
@@ -39,6 +50,7 @@ def stream_array(path: Path) -> Iterator[Any]:
     Raises:
         JsonError: The file is not JSON.
     """
+    _refuse_halves(path)
     with open_json(path) as stream:
         yield from ijson.items(stream, "item", use_float=True)
 
@@ -49,6 +61,7 @@ def stream_object(path: Path) -> Iterator[tuple[str, Any]]:
     Raises:
         JsonError: The file is not JSON or no object.
     """
+    _refuse_halves(path)
     with open_json(path) as stream:
         if read_first(stream) != b"{":
             raise JsonError("is no object")
@@ -65,7 +78,11 @@ def read_first(stream: IO[bytes]) -> bytes:
 
 @contextmanager
 def open_json(path: Path) -> Iterator[IO[bytes]]:
-    """A JSON file from behind its byte order mark on; what is wrong with it comes as JsonError."""
+    """A JSON file from behind its byte order mark on.
+
+    Raises:
+        JsonError: It is not in UTF-8, or what is read of it within the block is not JSON.
+    """
     with path.open("rb") as stream:
         head = stream.read(4)
         if head.startswith(WIDE):
@@ -79,6 +96,17 @@ def open_json(path: Path) -> Iterator[IO[bytes]]:
             raise JsonError(f"not JSON ({text.splitlines()[0]})") from None
 
 
-def _has_list(path: Path, section: str) -> bool:
+def _find_start(path: Path, section: str) -> str | None:
+    """How the value of a section begins, as ijson calls it; None where there is none."""
     with open_json(path) as stream:
-        return (section, "start_array", None) in ijson.parse(stream)
+        events = ijson.parse(stream)
+        return next((event for place, event, _ in events if place == section), None)
+
+
+def _refuse_halves(path: Path) -> None:
+    """See that no text holds half a surrogate pair: a second's work for a gigabyte."""
+    if not path.stat().st_size:
+        return
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if (found := HALF.search(data)) is not None:
+            raise JsonError(f"half a surrogate pair at byte {found.start()}, which is no text")

@@ -296,20 +296,22 @@ class ReadContext:
     def image(self, *names: str) -> str:
         """Store an official picture, named by one or more places it may lie at; its reference.
 
-        Where another dataset lends its pictures, what it has is taken from it.
+        Where another dataset lends its pictures, the one at such a place there comes first, then
+        the dataset's own, then one of the same file name there.
 
         Raises:
             RecordError: A name leads out of the dataset's folder.
             ImageError: No place has it, or the picture cannot be used.
         """
-        message, lender = "no such picture", self.writer.lender
+        lender, own = self.writer.lender, self._seek(names)
         if lender is not None:
-            for name in names:
-                self.safe_path(name)
-            if (lent := lender.find(*names)) is not None:
+            lent = lender.find_path(*names) or (None if own else lender.find_file(*names))
+            if lent is not None:
                 return self.writer.borrow(lent)
-            message += f", and {lender.name} has none"
-        path = self._locate(names, "missing_image", message)
+        if own is None:
+            more = f", and {lender.name} has none" if lender else ""
+            raise ImageError("missing_image", f"no such picture{more}", where=names[0])
+        path = own
         return _once(self._pictures, path, lambda: self.writer.add_file(path))
 
     def list_pictures(self) -> Iterator[tuple[str, str]]:
@@ -325,20 +327,19 @@ class ReadContext:
             RecordError: A name leads out of the dataset's folder.
             ImageError: No place has it, or the video cannot be used.
         """
-        path = self._locate(names, "missing_video", "no such video")
+        path = self._seek(names)
+        if path is None:
+            raise ImageError("missing_video", "no such video", where=names[0])
 
         def store() -> tuple[str, ...]:
             return tuple(self.writer.add_pixels(frame) for frame in read_frames(path, count))
 
         return _once(self._videos, path, store)
 
-    def _locate(self, names: Sequence[str], reason: str, message: str) -> Path:
+    def _seek(self, names: Sequence[str]) -> Path | None:
         """The first of several places that has a file."""
-        paths = (self.safe_path(self._place(name)) for name in names)
-        path = next((path for path in paths if path.is_file()), None)
-        if path is None:
-            raise ImageError(reason, message, where=names[0])
-        return path
+        paths = [self.safe_path(self._place(name)) for name in names]
+        return next((path for path in paths if path.is_file()), None)
 
     def safe_path(self, name: str) -> Path:
         """A path that a record names, held to the dataset's folder.

@@ -81,8 +81,9 @@ def find_references(context: ReadContext) -> Iterator[Record]:
         raise DataError(f"no {INSTANCES}", where=where, remedy=f"put it beside {path.name}")
     instances = {}
     for number, entry in enumerate(context.stream_section(table, "annotations"), start=1):
-        own = entry.get("id", number) if isinstance(entry, dict) else number
-        instances[own] = entry
+        if isinstance(entry, dict):  # without its outline, by far the longest part
+            kept = {name: entry[name] for name in Instance.model_fields if name in entry}
+            instances[entry.get("id", number)] = kept
     for number, entry in enumerate(read_plain(context, path), start=1):
         if not isinstance(entry, dict) or entry.get("split") not in SPLITS:
             error = RecordError("malformed", "not a reference with a known split")

@@ -23,6 +23,7 @@ def run(context: StageContext) -> None:
 
     Raises:
         DataError: Examples or the bank are missing or malformed, or a quota cannot be met at all.
+        UserError: `launch.spread` is ray, and there is no cluster to work on.
     """
     config = context.config
 

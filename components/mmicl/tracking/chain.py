@@ -172,6 +172,18 @@ def _feeds(maker: Mapping[str, Any], user: Mapping[str, Any]) -> bool:
 
 
 def _order(paths: Paths) -> Any:
-    """A sorting key: the order of dvc.yaml, then the member's name."""
-    groups = list(YAML(typ="safe").load(paths.root / "dvc.yaml")["stages"])
-    return lambda name: (groups.index(name.partition("@")[0]), name)
+    """A sorting key: the order of dvc.yaml, then that of the datasets in params.yaml.
+
+    A dataset may borrow pictures from one before it; members that are no longer there come last.
+    """
+    read = YAML(typ="safe").load
+    groups = list(read(paths.root / "dvc.yaml")["stages"])
+    places = {
+        name: place for place, name in enumerate(read(paths.root / "params.yaml")["datasets"])
+    }
+
+    def find_place(name: str) -> tuple[int, int, str]:
+        group, _, member = name.partition("@")
+        return groups.index(group), places.get(member, len(places)), name
+
+    return find_place

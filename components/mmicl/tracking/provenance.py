@@ -90,6 +90,7 @@ def _describe_dataset(paths: Paths, name: str, config: Config) -> dict[str, Any]
         "reader": config.datasets[name].reader,
         "licence": manifest.get("licence", config.datasets[name].licence),
         "files": manifest.get("files"),
+        "lender": config.datasets[name].lender,
         "ingested": _read(paths.examples(name) / "manifest.json"),
     }
 

@@ -15,26 +15,25 @@ def lend(folder: Path, *named: tuple[str, str]) -> Lender:
     return Lender(folder)
 
 
-def find(lender: Lender, *names: str) -> str | None:
-    found = lender.find(*names)
-    return found and found.sha256
-
-
-def test_a_path_comes_before_a_file_name_and_the_first_place_first(tmp_path: Path) -> None:
+def test_a_path_finds_what_lies_there_and_a_file_name_what_lies_anywhere(tmp_path: Path) -> None:
     lender = lend(tmp_path, ("train2014/a.jpg", "1"), ("val2014/b.jpg", "2"), ("c.jpg", "3"))
-    assert find(lender, "train2014/a.jpg") == "1"
-    assert find(lender, "images/a.jpg") == "1"
-    assert find(lender, "elsewhere/a.jpg", "val2014/b.jpg") == "2"
-    assert find(lender, "a.jpg", "c.jpg") == "3", "whole paths come first"
-    assert find(lender, "images/d.jpg", "d.jpg") is None
+    for names, path, file in (
+        (("train2014/a.jpg",), "1", "1"),
+        (("images/a.jpg",), None, "1"),
+        (("elsewhere/a.jpg", "val2014/b.jpg"), "2", "1"),
+        (("d.jpg", "c.jpg"), "3", "3"),
+        (("images/d.jpg",), None, None),
+    ):
+        found = lender.find_path(*names), lender.find_file(*names)
+        assert [it and it.sha256 for it in found] == [path, file], names
     assert "2" in lender and "4" not in lender
 
 
 def test_a_file_name_of_two_pictures_finds_none(tmp_path: Path) -> None:
     lender = lend(tmp_path, ("x/1.jpg", "1"), ("y/1.jpg", "2"), ("x/2.jpg", "3"), ("y/2.jpg", "3"))
-    assert find(lender, "images/1.jpg") is None
-    assert find(lender, "y/1.jpg") == "2"
-    assert find(lender, "images/2.jpg") == "3", "copies of one picture are that picture"
+    assert lender.find_file("images/1.jpg") is None
+    same = lender.find_file("images/2.jpg")
+    assert same is not None and same.sha256 == "3", "copies of one picture are that picture"
 
 
 def test_a_folder_without_names_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -67,11 +67,11 @@ def build_all(
 
 
 def test_a_quota_may_be_a_share_of_what_a_dataset_gives() -> None:
-    built = build_all(change(finetune={"vqa": 0.1, "raven": 0.5, "nlvr": 0.01}, pretrain={}))
+    built = build_all(change(finetune={"vqa": 0.1, "raven": 0.01, "nlvr": 0.01}, pretrain={}))
     told = built.manifest["parts"]["finetune"]["datasets"]
-    assert {name: one["quota"] for name, one in told.items()} == {"vqa": 3, "raven": 30, "nlvr": 1}
+    assert {name: one["quota"] for name, one in told.items()} == {"vqa": 3, "raven": 2, "nlvr": 1}
     taken = Counter(sample.dataset for sample in built.samples["finetune"])
-    assert taken == {"vqa": 3, "raven": 30, "nlvr": 1}
+    assert taken == {"vqa": 3, "raven": 2, "nlvr": 1}
 
 
 def test_quotas_are_filled_and_accounted_for() -> None:

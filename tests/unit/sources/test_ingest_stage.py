@@ -89,11 +89,14 @@ def test_pictures_of_one_collection_are_stored_once(paths: Paths) -> None:
     (official / "val2014").mkdir(parents=True)
     generate("coco", {"n": 16, "seed": 1}, paths.root / "coco")
     lent, own = sorted((paths.root / "coco" / "train2017").iterdir())[:2]
+    elsewhere, same = sorted((paths.root / "coco" / "test2017").iterdir())[:2]
     (official / "val2014" / "copy.jpg").write_bytes(lent.read_bytes())
     generate("coco", {"n": 8, "seed": 5}, paths.root / "other")
     foreign = next((paths.root / "other" / "train2017").iterdir())
-    (official / "val2014" / "own.jpg").write_bytes(foreign.read_bytes())
-    names = [lent.name, f"COCO_train2014_{own.name}", "copy.jpg", "own.jpg", "none.jpg", "../x.jpg"]
+    for name in ("own.jpg", same.name):  # the second is another picture's name in coco
+        (official / "val2014" / name).write_bytes(foreign.read_bytes())
+    names = [f"COCO_train2014_{own.name}", "copy.jpg", "own.jpg", same.name, elsewhere.name]
+    names += ["none.jpg", "../x.jpg"]
     write_questions(official, dict(enumerate(names)))
     params = read_params(ROOT / "profiles" / "tiny.yaml")
     params["datasets"]["coco"].update(source="coco")
@@ -104,13 +107,16 @@ def test_pictures_of_one_collection_are_stored_once(paths: Paths) -> None:
             context = StageContext(f"x@{name}", name, config, paths, "0")
             stage.run(context)
     assert context.facts["quarantined"] == {"missing_image": 1, "path_outside": 1}
-    assert (context.facts["images"], context.facts["borrowed"]) == (3, 2)
+    assert (context.facts["images"], context.facts["borrowed"]) == (4, 3)
     stored = ImageStore([paths.images("pope")])
     assert len(stored) == 1, "the one picture that coco lacks"
     both = ImageStore([paths.images("coco"), paths.images("pope")])
     examples = read_rows(paths.examples("pope") / "examples.parquet", Example)
-    assert [row.images[0] in both for row in examples] == [True] * 4
-    assert examples[0].images == examples[2].images, "a copy under another name is the same"
+    assert [row.images[0] in both for row in examples] == [True] * 5
+    assert examples[2].images == examples[3].images, "its own file comes before the same name"
+    assert examples[1].images[0] in ImageStore([paths.images("coco")]), "a copy is not stored again"
+    manifest = read_json(paths.examples("pope") / "manifest.json")
+    assert manifest["lender"] == "coco"
     looks = read_rows(paths.examples("pope") / PICTURES, PictureRow)
     assert {row.sha256 for row in looks} == {row.images[0] for row in examples}
     (rejected,) = [

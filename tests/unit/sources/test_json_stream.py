@@ -63,6 +63,32 @@ def test_what_is_no_json_is_said_in_one_line(tmp_path: Path, data: bytes, messag
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        (r"\ud83d\ude00", False), (r"\\ud800", False), (r"\ud800", True), (r"\ud83d \ude00", True),
+        (r"\uDE00", True), (r"\u00e9", False),
+    ],
+)  # fmt: skip
+def test_half_a_surrogate_pair_is_refused_and_never_read_as_something_else(
+    tmp_path: Path, text: str, refused: bool
+) -> None:
+    path = tmp_path / "table.json"
+    path.write_text(f'{{"a": ["{text}"]}}')
+    if refused:
+        with pytest.raises(JsonError, match="half a surrogate pair at byte"):
+            list(stream_list(path, "a"))
+    else:
+        assert list(stream_list(path, "a")) == json.loads(path.read_text())["a"]
+
+
+def test_an_optional_list_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    path.write_text('{"categories": {"id": 1}}')
+    with pytest.raises(JsonError, match="has no list 'categories'"):
+        list(stream_list(path, "categories", optional=True))
+
+
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "marked.json"
     path.write_bytes(b"\xef\xbb\xbf" + b'[{"id": 1}]')

@@ -10,7 +10,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,12 +24,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mmicl.train.tiny")
 
-LEARNING_RATE, LATER_RATE, WEIGHT_DECAY = 1e-3, 3e-4, 0.01
-"""LATER_RATE is that of the text's later rounds."""
-VISION_STEPS, LANGUAGE_STEPS = 16000, (12000, 6000)
-"""Of the text in rounds, the second of which is to learn what the first leaves at chance."""
+LEARNING_RATE, WEIGHT_DECAY = 1e-3, 0.01
+VISION_STEPS, LANGUAGE_STEPS = 16000, 13000
 BATCH = 64
-VISION_FILE = "vision.safetensors"
+VISION_FILE, LANGUAGE_FILE = "vision.safetensors", "language.safetensors"
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -44,10 +41,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--vision-steps", type=int, default=VISION_STEPS)
-    parser.add_argument(
-        "--language-steps", type=int, nargs="+", default=LANGUAGE_STEPS,
-        help="of each round; the learning rate begins anew with each",
-    )  # fmt: skip
+    parser.add_argument("--language-steps", type=int, default=LANGUAGE_STEPS)
     parser.add_argument("--vision-batch", type=int, default=BATCH)
     parser.add_argument("--language-batch", type=int, default=BATCH)
     parser.add_argument("--measure", type=int, default=200, help="prompts a skill and split")
@@ -155,7 +149,6 @@ def train_language(
 
     from mmicl.train.tiny.language import Reader, look_nearby
     from mmicl.train.tiny.loop import find_share, train
-    from mmicl.train.tiny.marks import LATER
     from mmicl.train.tiny.reading import ReadingTask
 
     with torch.random.fork_rng(devices=[]):
@@ -163,37 +156,20 @@ def train_language(
         reader = Reader(model, processor).to(options.device)
     look_nearby(model)
     reader.train()
-    make_task = partial(
-        ReadingTask, reader, bank, seed=options.seed, batch_size=options.language_batch
+    steps = options.language_steps
+    task = ReadingTask(
+        reader, bank, seed=options.seed, steps=steps, batch_size=options.language_batch
     )
-    before, seconds = 0, 0.0
-    for number, (steps, rate) in enumerate(list_rounds(options), start=1):
-        task = make_task(steps=steps, before=before)
-        name = "language"
-        if before:
-            name += f"-{number}"
-            reader.marks.weights |= LATER
-        seconds += train(
-            reader, task, workers=options.workers, steps=steps,
-            learning_rate=rate, weight_decay=WEIGHT_DECAY,
-            checkpoint=options.state / f"{name}.safetensors",
-            report=partial(log.info, "%s %s", name),
-        )  # fmt: skip
-        before += steps
+    seconds = train(
+        reader, task, workers=options.workers, steps=steps,
+        learning_rate=LEARNING_RATE, weight_decay=WEIGHT_DECAY,
+        checkpoint=options.state / LANGUAGE_FILE, report=lambda line: log.info("language %s", line),
+    )  # fmt: skip
     if find_share()[0]:
         return seconds
     reader.eval()
-    measured = make_task(steps=1).measure("val", options.measure)
-    log.info("language val %s", measured)
+    log.info("language val %s", task.measure("val", options.measure))
     return seconds
-
-
-def list_rounds(options: argparse.Namespace) -> list[tuple[int, float]]:
-    """Steps and learning rate of each round of the text."""
-    return [
-        (steps, LATER_RATE if number else LEARNING_RATE)
-        for number, steps in enumerate(options.language_steps)
-    ]
 
 
 def write_card(
@@ -206,21 +182,20 @@ def write_card(
 
     measured, parameters = measure_backbone(options.out, bank, options.seed, options.measure)
     given = vars(options)
-    rounds = {"vision": [(options.vision_steps, LEARNING_RATE)], "language": list_rounds(options)}
     made = {
         "seed": options.seed,
         "parameters": parameters,
         "measured_on": options.measure,
         **{
             name: {
-                "steps": [steps for steps, _ in own],
-                "learning_rate": [rate for _, rate in own],
+                "steps": given[f"{name}_steps"],
+                "learning_rate": LEARNING_RATE,
                 "weight_decay": WEIGHT_DECAY,
                 "batch": given[f"{name}_batch"],
                 "seconds": round(seconds[name]),
                 "hardware": given[f"{name}_hardware"],
             }
-            for name, own in rounds.items()
+            for name in ("vision", "language")
         },
     }
     write_json(options.out / "quality.json", {"made": made, "measured": measured})

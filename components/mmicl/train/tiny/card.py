@@ -73,9 +73,7 @@ def write_card(made: Mapping[str, Any], measured: Mapping[str, Mapping[str, floa
 def _tell_half(made: Mapping[str, Any], half: str) -> str:
     """One line about vision or language."""
     own = made[half]
-    steps = " and ".join(f"{steps:,}" for steps in own["steps"])
-    rates = " and ".join(f"{rate:g}" for rate in own["learning_rate"])
     return (
-        f"- {half}: {steps} steps of {own['batch']}, learning rate "
-        f"{rates}, {own['seconds'] / 60:.0f} minutes on {own['hardware']}"
+        f"- {half}: {own['steps']:,} steps of {own['batch']}, learning rate "
+        f"{own['learning_rate']:g}, {own['seconds'] / 60:.0f} minutes on {own['hardware']}"
     )

@@ -31,25 +31,23 @@ NO_DECLARATION = FULL_SCHEME.model_copy(update={"declaration": False})
 UNDECLARED_SHARE = 0.05
 
 STAGES: tuple[tuple[float, dict[str, float]], ...] = (
-    (0.12, {"caption": 1, "panel": 0.5, "vqa": 5, "pope": 1, "mme": 1.5, "scienceqa": 1,
-            "region": 0.3, "several": 1.5}),
-    (0.4, {"caption": 0.8, "panel": 0.5, "vqa": 4, "pope": 0.5, "mme": 1, "scienceqa": 0.7,
-           "region": 0.2, "several": 3, "which": 1.2, "labels": 1, "sequence": 0.7, "nlvr": 1.5,
-           "vcr": 0.8, "winoground": 0.5, "raven": 2}),
-    (1.0, {"caption": 1.5, "panel": 1.5, "vqa": 3.5, "pope": 0.3, "mme": 3, "scienceqa": 0.5,
-           "region": 0.1, "several": 2, "which": 0.5, "labels": 1.5, "sequence": 0.6, "nlvr": 2.5,
-           "vcr": 2, "winoground": 3.5, "raven": 6}),
+    (0.1, {"caption": 1, "panel": 0.5, "vqa": 5, "pope": 1, "mme": 1.5, "scienceqa": 1,
+           "region": 0.3, "several": 1.5}),
+    (0.3, {"caption": 0.8, "panel": 0.5, "vqa": 4, "pope": 0.5, "mme": 1.5, "scienceqa": 0.7,
+           "region": 0.2, "several": 3, "which": 1.2, "labels": 2, "sequence": 0.7, "nlvr": 1.5,
+           "vcr": 0.8, "winoground": 1, "raven": 2}),
+    (1.0, {"caption": 1.5, "panel": 1.5, "vqa": 3, "pope": 0.3, "mme": 3, "scienceqa": 0.5,
+           "region": 0.1, "several": 2, "which": 0.5, "labels": 2.5, "sequence": 0.6, "nlvr": 2,
+           "vcr": 2, "winoground": 5, "raven": 5}),
 )  # fmt: skip
 """The curriculum: up to a share of the steps, how often each skill is drawn."""
-LATER = {"caption": 1, "panel": 1, "vqa": 2.5, "pope": 0.3, "mme": 1.5, "scienceqa": 0.5,
-         "region": 0.1, "several": 1.5, "which": 0.4, "labels": 5, "sequence": 0.8, "nlvr": 1.5,
-         "vcr": 1.5, "winoground": 8, "raven": 5}  # fmt: skip
-"""The same in later rounds: most of what a round of 64 prompts a step leaves at chance."""
 THINGS = ((0.02, 1), (0.05, 2))
 """Up to a share of the steps, scenes have at most so many things. Copying what a single slot says
 is learnt in 200 steps, and looking up the right slot grows from it."""
+PLAIN = 0.6
+"""Up to this share of the steps no prompt has worked examples."""
 EXEMPLARS = (0.7, 0.2, 0.1)
-"""How often none, one or two worked examples come first, from the second stage on."""
+"""How often none, one or two worked examples come first, after that."""
 
 
 def find_claim(query: Query) -> str:
@@ -75,7 +73,6 @@ class ReadingTask:
         seed: Of the prompts.
         steps: How many there will be; the curriculum goes by the share of them that is done.
         batch_size: Prompts a step, of all processes together.
-        before: Steps of earlier rounds; after them `LATER` is asked.
     """
 
     def __init__(
@@ -86,12 +83,10 @@ class ReadingTask:
         seed: int,
         steps: int,
         batch_size: int,
-        before: int = 0,
     ) -> None:
         self.reader, self.bank = reader, bank
         self.labeler = Labeler(reader.list_tokens, reader.processor.num_query_tokens)
         self.seed, self.steps, self.batch_size = seed, steps, batch_size
-        self.before = before
 
     def make(self, step: int) -> ReadingBatch:
         """This process's share of a step, sorted by length."""
@@ -103,7 +98,7 @@ class ReadingTask:
     def loss(self, step: int, batch: ReadingBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean over the prompts of their mean token loss, plus that of the marks."""
         own, processes = find_share()
-        drawn_from = self.seed * 1_000_003 + self.before + step
+        drawn_from = self.seed * 1_000_003 + step
         noise = torch.Generator().manual_seed(drawn_from * processes + own)
         losses, marks = self.reader(batch, noise)
         skills = torch.from_numpy(batch.skills).to(losses.device)
@@ -116,19 +111,15 @@ class ReadingTask:
 
     def make_batch(self, step: int) -> list[Prompt]:
         """The prompts of a step, by the curriculum."""
-        number = self.before + step
-        rng = random.Random(f"{self.seed}/language/{number}")
-        share = 1.0 if self.before else step / self.steps
-        stage, weights = next(
-            ((place, weights) for place, (end, weights) in enumerate(STAGES) if share < end),
-            (len(STAGES), LATER),
-        )
+        rng = random.Random(f"{self.seed}/language/{step}")
+        share = step / self.steps
+        weights = next(weights for end, weights in STAGES if share < end)
         most = next((most for end, most in THINGS if share < end), MAX_THINGS)
         skills = rng.choices(list(weights), list(weights.values()), k=self.batch_size)
         rows = []
         for place, skill in enumerate(skills):
-            exemplars = rng.choices(range(len(EXEMPLARS)), EXEMPLARS)[0] if stage else 0
-            rows.append(self.write(skill, rng, "train", f"{number}-{place}", exemplars, most=most))
+            exemplars = 0 if share < PLAIN else rng.choices(range(len(EXEMPLARS)), EXEMPLARS)[0]
+            rows.append(self.write(skill, rng, "train", f"{step}-{place}", exemplars, most=most))
         return self.encode(rows)
 
     def make_test(self, skill: str, split: Split, count: int, exemplars: int = 0) -> list[Prompt]:
