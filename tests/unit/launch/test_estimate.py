@@ -6,7 +6,7 @@ import pytest
 
 from mmicl.config import load_config
 from mmicl.errors import UserError
-from mmicl.launch.estimate import ARCHITECTURES, estimate, find_architecture
+from mmicl.launch.estimate import ARCHITECTURES, describe, estimate, find_architecture
 
 PROFILES = Path(__file__).resolve().parents[3] / "profiles"
 
@@ -56,6 +56,17 @@ def test_more_processes_need_less_memory_each_and_less_time() -> None:
     six = estimate(config)
     assert six.gpu_memory < estimate(one).gpu_memory
     assert estimate(one).finetune_hours == pytest.approx(6 * six.finetune_hours)
+
+
+def test_shares_and_trained_proxies_are_told() -> None:
+    config = load_config(PROFILES / "flan-t5-xl.yaml")
+    assert "shares" not in describe(config)["disk"]
+    build = config.build.model_copy(update={"finetune": {"vqav2": 0.1}})
+    told = describe(config.model_copy(update={"build": build}))["disk"]
+    assert told.endswith("GiB, without the samples of quotas that are shares")
+    finetune = config.finetune.model_copy(update={"train_proxies": True})
+    more = estimate(config.model_copy(update={"finetune": finetune})).trained
+    assert more - estimate(config).trained == 20 * 2048
 
 
 def test_unknown_base_is_refused_by_name() -> None:

@@ -272,6 +272,37 @@ def test_every_rule_has_a_planted_fault(config: Config) -> None:
     assert rules == planted
 
 
+def test_tags_are_asked_of_a_scheme_that_has_them(paths: Paths, config: Config) -> None:
+    scheme = config.build.scheme.model_copy(update={"tags": True})
+    tagged = config.model_copy(update={"build": config.build.model_copy(update={"scheme": scheme})})
+    rule = "each placeholder stands between its tags"
+
+    def place(rows: Rows) -> None:
+        for row in rows:
+            row["prompt"] = row["prompt"].replace("图", "[image]图[/image]")
+
+    def find_wrong() -> list[str]:
+        outcomes = {one["name"]: one for one in check_and_document(paths, tagged)["results"]}
+        return outcomes[rule]["ids"]
+
+    assert len(find_wrong()) > 0
+    for part in ("pretrain", "finetune", "val"):
+        edit(paths.mic / f"{part}.parquet", place)
+    assert find_wrong() == []
+    edit(
+        paths.mic / "val.parquet",
+        lambda rows: change(rows[0], prompt="[image]" + rows[0]["prompt"]),
+    )
+    assert len(find_wrong()) == 1
+
+
+def test_a_share_as_a_quota_is_filled_by_what_there_is(paths: Paths, config: Config) -> None:
+    quotas = {"finetune": {"vqav2": 0.5}, "pretrain": {"coco": 0.1}}
+    config = config.model_copy(update={"build": config.build.model_copy(update=quotas)})
+    outcomes = {one["name"]: one for one in check_and_document(paths, config)["results"]}
+    assert outcomes["datasets fill their quotas"]["success"]
+
+
 def test_a_failed_gate_leaves_docs_and_no_report(paths: Paths, config: Config) -> None:
     edit(paths.mic / "finetune.parquet", lambda rows: [row.update(target=" ") for row in rows[:2]])
     ids = [row["id"] for row in pq.read_table(paths.mic / "finetune.parquet").to_pylist()[:2]]

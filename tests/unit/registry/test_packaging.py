@@ -61,6 +61,22 @@ def test_export_holds_the_trained_weights_and_equal_inputs_give_equal_bytes(path
     assert {"README.md", "config.json", "model.safetensors", "tokenizer.json"} <= set(first)
 
 
+def test_a_model_that_was_trained_with_tags_says_so(paths: Paths) -> None:
+    from mmicl.model.processor import MmiclProcessor
+
+    package(paths, CONFIG)
+    assert not MmiclProcessor.from_pretrained(paths.export).image_tags
+    scheme = CONFIG.build.scheme.model_copy(update={"tags": True})
+    build = CONFIG.build.model_copy(update={"scheme": scheme, "finetune": {"vqav2": 0.1}})
+    finetune = CONFIG.finetune.model_copy(update={"train_proxies": True})
+    package(paths, CONFIG.model_copy(update={"build": build, "finetune": finetune}))
+    assert MmiclProcessor.from_pretrained(paths.export).image_tags
+    card = (paths.export / "README.md").read_text()
+    assert "image 0 is <image0>[image]图[/image]." in card
+    assert "the proxies' embeddings" in card
+    assert "stage II (0.1 of its samples)" in card
+
+
 def test_scores_that_pass_no_judgement_leave_no_export(paths: Paths) -> None:
     write_scores(paths, low=None)
     with pytest.raises(DataError, match="without interval"):
