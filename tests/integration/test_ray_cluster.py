@@ -33,11 +33,11 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Cluster]:
     """A head that does no work and three nodes of one processor, each with its own raylet."""
-    size = {"object_store_memory": 2**27}
+    size: dict[str, Any] = {"object_store_memory": 2**27}
     cluster = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **size}
     )
-    os.environ["RAY_ADDRESS"] = cluster.address
+    os.environ["RAY_ADDRESS"] = str(cluster.address)
     try:
         for _ in range(3):
             cluster.add_node(num_cpus=1, **size)

@@ -61,6 +61,15 @@ class MmiclProcessor:
         self.pad_id = _single_id(tokenizer, str(tokenizer.pad_token))
         self.placeholder_id = _single_id(tokenizer, PLACEHOLDER)
 
+    @property
+    def proxy_ids(self) -> list[int]:
+        """Ids of `<image0>` to `<image19>`.
+
+        Raises:
+            UserError: The tokenizer lacks one.
+        """
+        return [_single_id(self.tokenizer, proxy(index)) for index in range(MAX_PROXIES)]
+
     @classmethod
     def from_pretrained(cls, place: str | Path, *, revision: str | None = None) -> "MmiclProcessor":
         """The processor of a model or of what `save_pretrained` wrote.

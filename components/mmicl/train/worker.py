@@ -17,7 +17,7 @@ from mmicl.config import Config, Lora, Training, load_config
 from mmicl.errors import DataError
 from mmicl.files import hash_json, read_json, read_rows, replace_folder
 from mmicl.paths import Paths
-from mmicl.records import MAX_PROXIES, Sample, proxy
+from mmicl.records import Sample
 from mmicl.supervision import RunLock, die_with_parent
 from mmicl.train.outcome import write_error
 
@@ -64,7 +64,7 @@ class Job:
         """Ids of the proxies, where their embeddings are to learn."""
         if self.stage == "pretrain" or not self.config.finetune.train_proxies:
             return []
-        return processor.tokenizer.convert_tokens_to_ids([proxy(j) for j in range(MAX_PROXIES)])
+        return processor.proxy_ids
 
     @property
     def trained(self) -> tuple[Path, ...]:
