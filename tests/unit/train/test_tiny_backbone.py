@@ -341,15 +341,18 @@ def test_worked_examples_come_when_single_prompts_are_read(
     parts: tuple[Reader, ReadingTask],
 ) -> None:
     task = ReadingTask(parts[0], BANK, seed=3, steps=100, batch_size=60)
-    early, plain, late = (task.make_batch(step) for step in (0, 59, 60))
+    early, plain, late = (
+        [prompt for step in steps for prompt in task.make_batch(step)]
+        for steps in (range(2), range(58, 60), range(90, 92))
+    )
     several = {"raven", "winoground", "labels", "sequence"}
     assert not several & {prompt.skill for prompt in early}
     assert several <= {prompt.skill for prompt in plain}
-    longest = {
-        step: max(len(prompt.pictures) for prompt in batch if prompt.skill in ("vqa", "mme"))
-        for step, batch in ((59, plain), (60, late))
-    }
-    assert longest[59] == 1 < longest[60] == 3
+    shown = [
+        {len(prompt.pictures) for prompt in batch if prompt.skill == "vqa"}
+        for batch in (plain, late)
+    ]
+    assert shown == [{1}, {1, 2, 3}]
 
 
 def test_what_few_slots_are_asked_weighs_more(parts: tuple[Reader, ReadingTask]) -> None:
@@ -496,29 +499,21 @@ def test_the_command_writes_a_backbone_that_loads(tmp_path: Path) -> None:
     write_bank(bank, [template for templates in BANK.values() for template in templates])
     arguments = [
         "--out", str(tmp_path / "out"), "--state", str(tmp_path / "state"), "--bank", str(bank),
-        "--vision-steps", "2", "--language-steps", "2", "1", "--vision-batch", "4",
+        "--vision-steps", "2", "--language-steps", "2", "--vision-batch", "4",
         "--language-batch", "4", "--measure", "1", "--nice", "0",
         "--vision-hardware", "a GPU", "--language-hardware", "two cores",
     ]  # fmt: skip
     assert main(arguments) == 0
     model, _ = load_model(str(tmp_path / "out"))
     found = model.language_model.get_input_embeddings().weight
-    rounds = [
-        load_file(tmp_path / "state" / f"{name}.safetensors") for name in ("language", "language-2")
-    ]
-    first, last = (one["weight.language_model.shared.weight"] for one in rounds)
-    assert not torch.equal(first, last)
-    assert torch.equal(found, last.half().float())
-    assert (first - last).abs().max() < 0.01
+    state = load_file(tmp_path / "state" / "language.safetensors")
+    assert torch.equal(found, state["weight.language_model.shared.weight"].half().float())
     assert (tmp_path / "out" / "quality.json").is_file()
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "\n| vqa | " in card
     assert "--seed 0" in card
     assert "- vision: 2 steps of 4, learning rate 0.001, 0 minutes on a GPU\n" in card
-    assert (
-        "- language: 2 and 1 steps of 4, learning rate 0.001 and 0.0003, 0 minutes on two cores\n"
-        in card
-    )
+    assert "- language: 2 steps of 4, learning rate 0.001, 0 minutes on two cores\n" in card
     size = sum(path.stat().st_size for path in (tmp_path / "out").iterdir())
     assert size < 10_000_000
     start = build_model(build_config(), 0)
