@@ -7,13 +7,14 @@ what is written.
 
 import logging
 import os
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mmicl.errors import MmiclError, ResourceError, TransientError, UserError
+from mmicl.supervision import keep_ahead
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -23,8 +24,6 @@ TRIES = 5
 """How often a work may be begun again, where its node was lost."""
 PATIENCE = 30.0
 """Seconds after which one looks whether there still is anybody who works."""
-
-
 IMPORT = "failed to import"
 """What Ray says where a node does not find the code of a work."""
 
@@ -53,14 +52,9 @@ class Cluster:
         if len(items) < 2:
             yield from map(work, items)
             return
-        sent = [self._ray.put(work)]
+        submit = partial(self._task.remote, [self._ray.put(work)])
         ahead = AHEAD * max(1, self.count_processors())
-        waiting = deque(self._task.remote(sent, item) for item in items[:ahead])
-        for item in items[ahead:]:
-            yield self._take(waiting.popleft())
-            waiting.append(self._task.remote(sent, item))
-        while waiting:
-            yield self._take(waiting.popleft())
+        yield from keep_ahead(submit, self._take, items, ahead)
 
     def count_processors(self) -> int:
         """Of all nodes that are up."""

@@ -18,8 +18,9 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
@@ -30,6 +31,8 @@ from mmicl.errors import BusyError
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
+Stream = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+"""Does a work for every item and gives the results in the items' order, as `map` does."""
 
 GRACE = 15.0
 """Seconds that processes are given to end themselves before they are killed."""
@@ -84,14 +87,30 @@ def stream_in_processes(
     _SHARED["work"] = work
     with fork_workers(processes) as pool:
         try:
-            waiting = deque(pool.submit(_do_shared, item) for item in items[:ahead])
-            for item in items[ahead:]:
-                yield waiting.popleft().result()
-                waiting.append(pool.submit(_do_shared, item))
-            while waiting:
-                yield waiting.popleft().result()
+            submit = partial(pool.submit, _do_shared)
+            yield from keep_ahead(submit, Future.result, items, ahead)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def keep_ahead(
+    submit: Callable[[Item], Any], take: Callable[[Any], Value], items: Iterable[Item], ahead: int
+) -> Generator[Value]:
+    """The results of works that others do, in the order of the items.
+
+    Args:
+        submit: Begins the work for an item; what it gives stands for the result.
+        take: Waits for that result.
+        items: Taken as needed.
+        ahead: How many of them may be under way or wait to be taken.
+    """
+    waiting: deque[Any] = deque()
+    for item in items:
+        waiting.append(submit(item))
+        if len(waiting) >= ahead:
+            yield take(waiting.popleft())
+    while waiting:
+        yield take(waiting.popleft())
 
 
 _SHARED: dict[str, Any] = {}

@@ -44,10 +44,9 @@ class Lender:
         self._files: dict[str, PictureRow | None] = {}
         self._keys: set[str] = set()
         for row in open_rows(folder / NAMES, NamedPicture):
-            picture = PictureRow.model_validate(row.model_dump(exclude={"name"}))
-            self._paths[row.name] = picture
+            self._paths[row.name] = row
             self._keys.add(row.sha256)
-            known = self._files.setdefault(PurePosixPath(row.name).name, picture)
+            known = self._files.setdefault(PurePosixPath(row.name).name, row)
             if known is None or known.sha256 != row.sha256:
                 self._files[PurePosixPath(row.name).name] = None
 

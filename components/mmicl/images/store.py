@@ -57,8 +57,6 @@ class ImageWriter:
         self.folder, self.lender = folder, lender
         self.sizes: dict[str, tuple[int, int]] = {}
         """key -> (width, height) of every picture written or borrowed so far."""
-        self.borrowed = 0
-        """How many of them are the lender's."""
         self._looks: dict[str, str] = {}
         self._rows: list[Picture] = []
         self._waiting = 0
@@ -115,10 +113,19 @@ class ImageWriter:
         """Take a picture of the lender as it is; returns its key."""
         return self._note(picture.sha256, picture.width, picture.height, picture.look)
 
+    @property
+    def borrowed(self) -> int:
+        """How many of the pictures are the lender's."""
+        return sum(key in self.lender for key in self.sizes) if self.lender is not None else 0
+
     def describe(self) -> Iterator[PictureRow]:
         """What was written or borrowed, picture by picture in its order."""
-        for key, (width, height) in self.sizes.items():
-            yield PictureRow(sha256=key, width=width, height=height, look=self._looks[key])
+        return map(self.row, self.sizes)
+
+    def row(self, key: str) -> PictureRow:
+        """A picture that was written or borrowed."""
+        width, height = self.sizes[key]
+        return PictureRow(sha256=key, width=width, height=height, look=self._looks[key])
 
     def _add(self, picture: Picture) -> str:
         if picture.key in self.sizes:
@@ -135,7 +142,6 @@ class ImageWriter:
     def _note(self, key: str, width: int, height: int, look: str) -> str:
         if key not in self.sizes:
             self.sizes[key], self._looks[key] = (width, height), look
-            self.borrowed += self.lender is not None and key in self.lender
         return key
 
     def _flush(self) -> None:

@@ -1,16 +1,12 @@
 """Where the data half's work is done: in processes of this machine, or on a Ray cluster."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 from mmicl import cluster
 from mmicl.config import Launch
-from mmicl.supervision import stream_in_processes
-
-Stream = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
-"""Does a work for every item and gives the results in the items' order, as `map` does."""
+from mmicl.supervision import Stream, stream_in_processes
 
 
 @contextmanager

@@ -6,7 +6,7 @@ on which other datasets are there.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from mmicl.mic.scheme import render
 from mmicl.mic.selection import Counts, HeldOut, Survey, draw_queries, survey, take
 from mmicl.mic.templates import TASKS, pick_template
 from mmicl.records import Example, Sample, Split, Template
+from mmicl.supervision import Stream
 
 Value = TypeVar("Value")
 Bank = Mapping[str, list[Template]]
@@ -48,7 +49,7 @@ class Recipe:
     config: Build
     seed: int
     held_out: HeldOut = field(default_factory=dict)
-    share: Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]] = map
+    share: Stream = map
 
     @property
     def plan(self) -> list[tuple[str, Split, Mapping[str, Quota]]]:

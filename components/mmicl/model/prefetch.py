@@ -1,9 +1,11 @@
 """Doing the next pieces of work while this one is used."""
 
-from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
+
+from mmicl.supervision import keep_ahead
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,14 +20,7 @@ def prefetch(function: Callable[[T], R], items: Iterable[T], workers: int) -> Ge
         workers: Threads; one more result than that may wait.
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="prefetch") as pool:
-        waiting: deque[Future[R]] = deque()
         try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            yield from keep_ahead(partial(pool.submit, function), Future.result, items, workers + 1)
         finally:
-            for future in waiting:
-                future.cancel()
+            pool.shutdown(cancel_futures=True)

@@ -77,22 +77,19 @@ def ingest_dataset(
             message = f"no record found by reader {reader.name}"
             raise DataError(message, where=f"dataset {name}", remedy=f"it reads {files}")
         _check_share(name, intake, max_quarantined, tables / REJECTED, quarantine)
-        pictures = {row.sha256: row for row in writer.describe()}
-        write_rows(tables / PICTURES, pictures.values(), PictureRow)
+        write_rows(tables / PICTURES, writer.describe(), PictureRow)
         if lender is None:
-            write_rows(images / NAMES, _name_pictures(context, pictures), NamedPicture)
+            write_rows(images / NAMES, _name_pictures(context), NamedPicture)
         manifest = _describe(reader, context, intake)
         write_json(tables / MANIFEST, manifest)
     shutil.rmtree(quarantine, ignore_errors=True)  # of an earlier try
     return manifest
 
 
-def _name_pictures(
-    context: ReadContext, pictures: Mapping[str, PictureRow]
-) -> Iterator[NamedPicture]:
+def _name_pictures(context: ReadContext) -> Iterator[NamedPicture]:
     """The pictures that came as files of their own; others may borrow them."""
     for name, key in context.list_pictures():
-        yield NamedPicture(name=name, **pictures[key].model_dump())
+        yield NamedPicture(name=name, **context.writer.row(key).model_dump())
 
 
 @dataclass

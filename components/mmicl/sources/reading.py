@@ -270,7 +270,8 @@ class ReadContext:
 
     def _tell(self, path: Path, entries: Iterator[Parsed]) -> Iterator[Parsed]:
         """Entries of a file, which is noted as read; what is wrong with it names it."""
-        self.sources[self.name(path)] = hash_file(path)
+        if (name := self.name(path)) not in self.sources:  # some are read once for each list
+            self.sources[name] = hash_file(path)
         try:
             yield from entries
         except JsonError as error:
@@ -303,15 +304,15 @@ class ReadContext:
             RecordError: A name leads out of the dataset's folder.
             ImageError: No place has it, or the picture cannot be used.
         """
-        lender, own = self.writer.lender, self._seek(names)
-        if lender is not None:
-            lent = lender.find_path(*names) or (None if own else lender.find_file(*names))
-            if lent is not None:
+        lender = self.writer.lender
+        if lender is not None and (lent := lender.find_path(*names)) is not None:
+            return self.writer.borrow(lent)
+        path = self._seek(names)
+        if path is None:
+            if lender is not None and (lent := lender.find_file(*names)) is not None:
                 return self.writer.borrow(lent)
-        if own is None:
             more = f", and {lender.name} has none" if lender else ""
             raise ImageError("missing_image", f"no such picture{more}", where=names[0])
-        path = own
         return _once(self._pictures, path, lambda: self.writer.add_file(path))
 
     def list_pictures(self) -> Iterator[tuple[str, str]]:
@@ -338,7 +339,7 @@ class ReadContext:
 
     def _seek(self, names: Sequence[str]) -> Path | None:
         """The first of several places that has a file."""
-        paths = [self.safe_path(self._place(name)) for name in names]
+        paths = (self.safe_path(self._place(name)) for name in names)
         return next((path for path in paths if path.is_file()), None)
 
     def safe_path(self, name: str) -> Path:

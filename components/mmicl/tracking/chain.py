@@ -176,11 +176,9 @@ def _order(paths: Paths) -> Any:
 
     A dataset may borrow pictures from one before it; members that are no longer there come last.
     """
-    read = YAML(typ="safe").load
-    groups = list(read(paths.root / "dvc.yaml")["stages"])
-    places = {
-        name: place for place, name in enumerate(read(paths.root / "params.yaml")["datasets"])
-    }
+    groups = list(YAML(typ="safe").load(paths.root / "dvc.yaml")["stages"])
+    datasets = read_params(paths.root / "params.yaml")["datasets"]
+    places = {name: place for place, name in enumerate(datasets)}
 
     def find_place(name: str) -> tuple[int, int, str]:
         group, _, member = name.partition("@")
