@@ -68,13 +68,14 @@ class Recorder:
         batch = self.batches.make_step(seed, step, size)
         shapes = []
         for micro in batch.micro_batches:
-            filled = getattr(micro, "filled", None)
+            # the reference has every image anew, in slots of which some are empty
+            pictures = micro.slots if hasattr(micro, "filled") else micro.visual
             shape = {
                 "rows": len(micro.input_ids),
                 "tokens": micro.input_ids.shape[1],
                 "targets": micro.labels.shape[1],
-                "images": len(micro.visual) if filled is None else int(filled.sum()),
-                "pixels": micro.visual.ndim > 3,
+                "images": len(micro.slots),
+                "encoded": len(pictures) if micro.visual.ndim > 3 else 0,
             }
             shapes.append(shape)
         facts = StepBatch([], *(getattr(batch, name) for name in _COUNTS))

@@ -7,7 +7,7 @@ their micro-batch's longest alone, and frozen parts draw no dropout.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -30,13 +30,9 @@ class PaddedMicroBatch(MicroBatch):
     def to(self, device: torch.device) -> MicroBatch:
         """The images of the filled slots, on a device; empty slots travel too."""
         whole = super().to(device)
-        return MicroBatch(
-            whole.input_ids,
-            whole.attention_mask,
-            whole.labels,
-            whole.visual[self.filled.to(device)],
-            whole.names,
-        )
+        images = whole.visual[self.filled.to(device)]
+        slots = torch.arange(len(images), device=device)
+        return replace(whole, visual=images, slots=slots)
 
 
 class ReferenceBatches(BatchMaker):
@@ -78,4 +74,5 @@ class ReferenceBatches(BatchMaker):
         targets = [row.target for row in rows]
         labels = self.processor.encode_targets(targets, self.max_target_tokens).labels
         names = tuple(row.id for row in rows)
-        return PaddedMicroBatch(prompts, mask, labels, pixels, names, filled)
+        slots = torch.arange(int(filled.sum()))
+        return PaddedMicroBatch(prompts, mask, labels, pixels, slots, names, filled)

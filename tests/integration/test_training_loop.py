@@ -47,7 +47,7 @@ def test_the_first_loss_is_the_plain_models_mean_over_target_tokens(
     for micro in batch.micro_batches:
         with torch.no_grad():
             loss = model(
-                pixel_values=micro.visual,
+                pixel_values=micro.visual[micro.slots],
                 input_ids=micro.input_ids,
                 attention_mask=micro.attention_mask,
                 labels=micro.labels,

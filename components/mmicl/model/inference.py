@@ -21,30 +21,38 @@ if TYPE_CHECKING:
     from mmicl.model.processor import MmiclProcessor
 
 
+def project_features(
+    model: "Blip2ForConditionalGeneration", features: torch.Tensor
+) -> torch.Tensor:
+    """Q-Former outputs [images, queries, hidden] as the language model takes them, [..., width]."""
+    if not len(features):  # of any shape: prompts without images have none
+        return features
+    return model.language_projection(features.to(model.get_input_embeddings().weight.dtype))
+
+
 def embed_prompts(
-    model: "Blip2ForConditionalGeneration", input_ids: torch.Tensor, features: torch.Tensor
+    model: "Blip2ForConditionalGeneration", input_ids: torch.Tensor, projected: torch.Tensor
 ) -> torch.Tensor:
     """Token embeddings [prompts, tokens, width] with projected image features at placeholders.
 
-    What BLIP-2's own forward does after its Q-Former, for features that were computed before.
+    What BLIP-2's own forward does after its projection.
 
     Args:
         model: The model.
         input_ids: [prompts, tokens], each placeholder repeated once per query.
-        features: Q-Former outputs [images, queries, hidden], images in order of the placeholders.
+        projected: [images, queries, width], images in order of the placeholders.
 
     Raises:
         DataError: Another number of placeholders than image features.
     """
     embeddings = model.get_input_embeddings()(input_ids)
     mask = model.get_placeholder_mask(cast("torch.LongTensor", input_ids), embeddings)
-    images, queries, _ = features.shape
+    images, queries, _ = projected.shape
     if (found := int(mask.sum())) != images * queries:  # masked_scatter accepts too many silently
         raise DataError(f"{found} placeholder tokens for {images} images of {queries} tokens")
     if not images:
         return embeddings
-    projected = model.language_projection(features.to(embeddings.dtype))
-    return embeddings.masked_scatter(mask, projected)
+    return embeddings.masked_scatter(mask, projected.to(embeddings.dtype))
 
 
 class Predictor:
@@ -163,7 +171,8 @@ class Predictor:
             batch = self.processor.pad([ids[row] for row in rows])
             input_ids, mask = batch["input_ids"].to(device), batch["attention_mask"].to(device)
             features = self._features([name for row in rows for name in images[row]]).to(device)
-            embeddings = embed_prompts(self.model, input_ids, features)
+            projected = project_features(self.model, features)
+            embeddings = embed_prompts(self.model, input_ids, projected)
             encoder = self.model.language_model.get_encoder()
             states = encoder(inputs_embeds=embeddings, attention_mask=mask).last_hidden_state
             yield rows, states, mask

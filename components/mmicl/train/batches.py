@@ -33,7 +33,10 @@ class MicroBatch:
     labels: torch.Tensor
     """[rows, target tokens]; IGNORED throughout in rows without weight."""
     visual: torch.Tensor
-    """Pixels [images, 3, height, width] or features [images, queries, hidden]."""
+    """Pixels [pictures, 3, height, width] or features [pictures, queries, hidden], each picture
+    once."""
+    slots: torch.Tensor
+    """[images]: which of the pictures stands at each image of the rows, in order."""
     names: tuple[str, ...]
     """Sample ids of the rows."""
 
@@ -44,6 +47,7 @@ class MicroBatch:
             self.attention_mask.to(device),
             self.labels.to(device),
             self.visual.to(device),
+            self.slots.to(device),
             self.names,
         )
 
@@ -153,9 +157,10 @@ class BatchMaker:
             if place is None:
                 own[row] = IGNORED
         longest = max(1, int((own != IGNORED).sum(dim=1).max()))
-        visual = [
-            self._load(rows[place], image) for place in places for image in rows[place].images
-        ]
+        owners = {image: rows[place] for place in places for image in rows[place].images}
+        numbers = {image: number for number, image in enumerate(owners)}
+        visual = [self._load(row, image) for image, row in owners.items()]
+        slots = [numbers[image] for place in places for image in rows[place].images]
         return MicroBatch(
             input_ids=prompts["input_ids"],
             attention_mask=prompts["attention_mask"],
@@ -163,6 +168,7 @@ class BatchMaker:
             visual=torch.stack(visual)
             if visual
             else torch.zeros(0, self.processor.num_query_tokens, 1),
+            slots=torch.tensor(slots, dtype=torch.long),
             names=tuple(rows[place].id for place in places),
         )
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from mmicl.config import Launch, Training
 from mmicl.model.freeze import set_modes
-from mmicl.model.inference import embed_prompts
+from mmicl.model.inference import embed_prompts, project_features
 from mmicl.model.processor import IGNORED
 
 if TYPE_CHECKING:
@@ -42,21 +42,17 @@ class LossModel(torch.nn.Module):
         """Cross-entropy summed over each sample's target tokens, float32 [rows]."""
         language = self.model.language_model
         decoder_input_ids = language.prepare_decoder_input_ids_from_labels(batch.labels)
-        if batch.visual.ndim == 4:
-            logits = self.model(
-                pixel_values=batch.visual.to(self.model.dtype),
-                input_ids=batch.input_ids,
-                attention_mask=batch.attention_mask,
-                decoder_input_ids=decoder_input_ids,
-                use_cache=self.use_cache,
-            ).logits
+        if batch.visual.ndim == 4:  # each picture goes through the encoder once
+            pixels = batch.visual.to(self.model.dtype)
+            projected = self.model.get_image_features(pixels).pooler_output[batch.slots]
         else:
-            logits = language(
-                inputs_embeds=embed_prompts(self.model, batch.input_ids, batch.visual),
-                attention_mask=batch.attention_mask,
-                decoder_input_ids=decoder_input_ids,
-                use_cache=self.use_cache,
-            ).logits
+            projected = project_features(self.model, batch.visual[batch.slots])
+        logits = language(
+            inputs_embeds=embed_prompts(self.model, batch.input_ids, projected),
+            attention_mask=batch.attention_mask,
+            decoder_input_ids=decoder_input_ids,
+            use_cache=self.use_cache,
+        ).logits
         losses = functional.cross_entropy(
             logits.float().transpose(1, 2), batch.labels, ignore_index=IGNORED, reduction="none"
         )

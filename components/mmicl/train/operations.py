@@ -42,8 +42,8 @@ def count_step(
             rows=len(batch.input_ids),
             tokens=batch.input_ids.shape[1],
             targets=batch.labels.shape[1],
-            images=len(batch.visual),
-            pixels=batch.visual.ndim > 3,
+            images=len(batch.slots),
+            encoded=len(batch.visual) if batch.visual.ndim > 3 else 0,
         )
         for batch in batches
     ]
@@ -57,7 +57,7 @@ def count_pass(
     tokens: int,
     targets: int,
     images: int,
-    pixels: bool,
+    encoded: int,
 ) -> Operations:
     """Operations of one pass there and back.
 
@@ -67,18 +67,19 @@ def count_pass(
         tokens: Of each prompt, padding and placeholders included.
         targets: Tokens of each target, padding included.
         images: Of all rows together.
-        pixels: Images go through encoder and Q-Former; otherwise through the projection alone.
+        encoded: Pictures among them that go through encoder, Q-Former and projection once each; of
+            none, the projection takes every image's features.
     """
     parts: Any = model
     count = _Counter()
     queries = parts.config.num_query_tokens
     flows = False
-    if images and pixels:
-        seen = _count_vision(count, parts.vision_model, images)
+    if encoded:
+        seen = _count_vision(count, parts.vision_model, encoded)
         learns = parts.query_tokens.requires_grad
-        flows = _count_qformer(count, parts.qformer, images, queries, seen, learns)
+        flows = _count_qformer(count, parts.qformer, encoded, queries, seen, learns)
     if images:
-        flows = count.linear(parts.language_projection, images * queries, flows)
+        flows = count.linear(parts.language_projection, (encoded or images) * queries, flows)
     language = parts.language_model
     flows = _count_stack(count, language.encoder, rows, tokens, flows)
     flows = _count_stack(count, language.decoder, rows, targets, False, (tokens, flows))

@@ -7,7 +7,7 @@ from tiny_model import Tiny
 from mmicl.errors import DataError
 from mmicl.images.store import ImageStore
 from mmicl.model.features import FeatureStore, feature_key
-from mmicl.model.inference import Predictor, embed_prompts
+from mmicl.model.inference import Predictor, embed_prompts, project_features
 
 Pictures = tuple[ImageStore, list[str]]
 PROMPTS = [
@@ -43,7 +43,7 @@ def test_cached_features_give_the_plain_models_logits_and_loss(
         flat = [name for row in names for name in row]
         pixels = processor.pixels([images.load(name) for name in flat])
         hidden = model.get_image_features(pixels).qformer_outputs.last_hidden_state
-        embeddings = embed_prompts(model, batch["input_ids"], hidden)
+        embeddings = embed_prompts(model, batch["input_ids"], project_features(model, hidden))
         own = model.language_model(
             inputs_embeds=embeddings, attention_mask=batch["attention_mask"], labels=labels
         )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_model import Tiny
 
 from mmicl.model.features import encode_images
-from mmicl.model.inference import embed_prompts
+from mmicl.model.inference import embed_prompts, project_features
 from mmicl.model.processor import IGNORED
 from mmicl.train.batches import MicroBatch
 from mmicl.train.engine import LossModel
@@ -66,7 +66,8 @@ def make_batch(tiny: Tiny, visual: torch.Tensor, batch: Sequence[Row]) -> MicroB
         input_ids=padded["input_ids"],
         attention_mask=padded["attention_mask"],
         labels=processor.encode_targets([row.target for row in batch]).labels,
-        visual=visual[[number for row in batch for number in row.pictures]],
+        visual=visual,
+        slots=torch.tensor([number for row in batch for number in row.pictures], dtype=torch.long),
         names=tuple(map(str, range(len(batch)))),
     )
 
@@ -81,7 +82,8 @@ def test_any_batch_is_its_samples_one_by_one(
         alone = [run_alone(shared_tiny, pixels, row) for row in batch]
         features = encode_images(model, pixels)
         cached = make_batch(shared_tiny, features, batch)
-        merged = embed_prompts(model, cached.input_ids, cached.visual)
+        projected = project_features(model, cached.visual[cached.slots])
+        merged = embed_prompts(model, cached.input_ids, projected)
         check_merge(shared_tiny, merged, cached, features, batch)
         logits = model.language_model(
             inputs_embeds=merged, attention_mask=cached.attention_mask, labels=cached.labels

@@ -81,9 +81,30 @@ def test_images_stand_in_the_order_of_their_placeholders(processor: MmiclProcess
     by_name = {row.id: row for row in SAMPLES}
     for micro in make(processor, 1, 0, micro_batch=7).micro_batches:
         expected = [feature(image) for name in micro.names for image in by_name[name].images]
-        assert torch.equal(micro.visual, torch.stack(expected))
+        assert torch.equal(micro.visual[micro.slots], torch.stack(expected))
         placeholders = int((micro.input_ids == processor.placeholder_id).sum())
         assert placeholders == QUERIES * len(expected)
+
+
+def test_a_picture_that_images_share_is_loaded_once(processor: MmiclProcessor) -> None:
+    own, shared = SAMPLES[2].images
+    other = SAMPLES[5].model_copy(update={"images": (shared, "9-0")})
+    asked: list[str] = []
+
+    def load(image: str) -> torch.Tensor:
+        asked.append(image)
+        return feature(image)
+
+    maker = BatchMaker(
+        [SAMPLES[2], other], processor, load, ranks=1, rank=0, micro_batch=2, micro_tokens=10_000,
+        max_target_tokens=8,
+    )  # fmt: skip
+    (micro,) = maker.make([0, 1]).micro_batches
+    assert sorted(asked) == sorted([own, shared, "9-0"])
+    assert len(micro.visual) == 3
+    rows = {SAMPLES[2].id: (own, shared), other.id: (shared, "9-0")}
+    expected = [feature(image) for name in micro.names for image in rows[name]]
+    assert torch.equal(micro.visual[micro.slots], torch.stack(expected))
 
 
 def test_padding_is_counted(processor: MmiclProcessor) -> None:

@@ -32,12 +32,13 @@ def make_batch(model: Any, pixels: bool) -> MicroBatch:
     _, processor = load_model("builtin:tiny")
     prompts = processor.pad(processor.encode(PROMPTS, [2, 1]))
     size = model.config.vision_config.image_size
-    shape = (3, 3, size, size) if pixels else (3, 4, model.config.qformer_config.hidden_size)
+    shape = (2, 3, size, size) if pixels else (3, 4, model.config.qformer_config.hidden_size)
     return MicroBatch(
         input_ids=prompts["input_ids"],
         attention_mask=prompts["attention_mask"],
         labels=processor.encode_targets(TARGETS).labels,
         visual=torch.randn(shape),
+        slots=torch.tensor([1, 0, 1] if pixels else [0, 1, 2]),
         names=("a", "b"),
     )
 
@@ -79,7 +80,12 @@ def test_without_images_no_gradient_reaches_the_prompt(model: Any) -> None:
     words = batch.input_ids.clone()
     words[words == model.config.image_token_index] = 5
     without = MicroBatch(
-        words, batch.attention_mask, batch.labels, torch.zeros(0, 4, 1), batch.names
+        words,
+        batch.attention_mask,
+        batch.labels,
+        torch.zeros(0, 4, 1),
+        batch.slots[:0],
+        batch.names,
     )
     found = count_step(model, [without])
     assert (found.forward, found.backward) == count_by_torch(model, without)
