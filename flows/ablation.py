@@ -43,7 +43,8 @@ def ablation(seeds: list[int] | None = None, variants: list[str] | None = None) 
             found: list[Scored] = []
             for seed in grid.seeds:
                 for name, overrides in grid.variants.items():
-                    found.append(measure(paths, run_id, name, seed, overrides))
+                    own = [f"seed={seed}", *grid.common, *overrides]
+                    found.append(measure(paths, run_id, name, seed, own))
                     write_report(paths.ablation, grid, found, judge_claims(grid.claims, found))
         LOG.info("written: %s", paths.ablation / "index.html")
     except MmiclError as error:
@@ -86,7 +87,7 @@ def measure(paths: Paths, run_id: str, variant: str, seed: int, overrides: Seque
 @stage_task()
 def _measure(paths: Paths, run_id: str, variant: str, seed: int, overrides: list[str]) -> Scored:
     """Bring the variant's workspace up to its scores; params and scores go to MLflow."""
-    own = prepare_workspace(paths, None, [f"seed={seed}", *overrides])
+    own = prepare_workspace(paths, None, overrides)
     LOG.info("%s, seed %d: in %s", variant, seed, own.root.name)
     groups = read_groups(own)
     bring_up_to_date(own, groups[: groups.index(LAST) + 1], on_line=LOG.info)

@@ -207,6 +207,9 @@ class Evaluate(Section):
     """Draws of the worked examples of benchmarks with shots: mean and deviation over them."""
     bootstrap: Positive
     """Resamples of groups for the 95 % interval."""
+    in_context: bool
+    """Whether prompts may hold worked examples; off, there are none whatever `shots` says, not even
+    an episode's own, while training had them (`build.scheme.in_context` is off for both)."""
     max_new_tokens: Positive
 
 
@@ -260,14 +263,18 @@ class Claim(Section):
     """Names of `ablation.variants`."""
     metrics: list[str]
     """benchmark.metric, each a mean over items."""
+    published: dict[str, float] = {}
+    """Metric -> better minus worse in the paper, in points, where it is printed there."""
 
 
 class Ablation(Section):
     """The grid of the paper's ablations, fixed before anyone looks. No stage depends on it."""
 
     seeds: list[Count]
-    variants: dict[str, list[str]]
-    """Name -> `key=value` over this configuration, each."""
+    common: list[str]
+    """`key=value` over this configuration for every variant (what the grid need not measure)."""
+    variants: Annotated[dict[str, list[str]], Field(min_length=1)]
+    """Name -> `key=value` over that, each. The first is what the others are held against."""
     claims: list[Claim]
 
 

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from mmicl.config import Config, load_config
+from mmicl.benchmarks import find_benchmark
+from mmicl.config import Config, check_config, load_config
+from mmicl.mic.templates import TASKS
 from mmicl.paths import Paths
+from mmicl.workspace import resolve_params
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "components" / "mmicl"
@@ -89,6 +92,26 @@ def test_every_profile_is_complete(profile: Path) -> None:
 def test_params_is_the_profile_that_it_names() -> None:
     params = load_config(ROOT / "params.yaml")
     assert params == load_config(ROOT / "profiles" / f"{params.profile}.yaml")
+
+
+@pytest.mark.parametrize(
+    "profile", sorted((ROOT / "profiles").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_every_grid_can_be_run_and_judged(profile: Path) -> None:
+    whole = load_config(profile)
+    for overrides in whole.ablation.variants.values():
+        own = [*whole.ablation.common, *overrides]
+        config = check_config(resolve_params(ROOT, profile.stem, own), where="")
+        for name, asked in config.evaluate.benchmarks.items():
+            if asked.shots:  # worked examples come of the training split
+                assert TASKS[find_benchmark(name).task].exemplars, name
+                assert asked.dataset in {*config.build.pretrain, *config.build.finetune}, name
+    for claim in whole.ablation.claims:
+        for metric in {*claim.metrics, *claim.published}:
+            name, _, own_name = metric.partition(".")
+            assert name in whole.evaluate.benchmarks
+            assert find_benchmark(name).metrics[own_name].ratio is not None  # a mean over items
+        assert set(claim.published) <= set(claim.metrics)
 
 
 # --- paths ---------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ def toy(toy_checkout: Paths) -> Paths:
     params["pretrain"]["steps"] = 5
     params["ablation"] = {
         "seeds": [1, 2],
+        "common": ["pretrain.learning_rate=0.25"],
         "variants": {"full": [], "short": ["pretrain.steps=2"]},
         "claims": [
             {"text": "Longer is better.", "better": "full", "worse": "short",
@@ -88,6 +89,13 @@ def test_every_variant_is_measured_and_every_claim_judged(toy: Paths) -> None:
     (finding,) = told["findings"]
     assert finding["verdict"] == "holds"
     assert finding["by_seed"] == {"1": 30.0, "2": 30.0}
+    assert told["differences"] == [
+        {"variant": "short", "metric": "vqav2.accuracy", "items": 20,
+         "by_seed": {"1": -30.0, "2": -30.0},
+         "difference": {"low": -30.0, "mean": -30.0, "high": -30.0}}
+    ]  # fmt: skip
+    for variant in toy.state.glob("workspaces/*/params.yaml"):
+        assert "learning_rate: 0.25" in variant.read_text()
     assert "4 of 4 runs" in (toy.ablation / "index.html").read_text()
     assert (toy.root / "params.yaml").read_text() == before
     assert not (toy.root / "dvc.lock").exists()

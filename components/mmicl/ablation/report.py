@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from mmicl.ablation.comparison import Finding, Scored
+from mmicl.ablation.comparison import Comparison, Finding, Scored, compare
 from mmicl.config import Ablation
 from mmicl.files import replace_folder, write_json, write_text
 
@@ -48,16 +48,53 @@ def write_report(
         {
             "claim": one.claim.model_dump(),
             "metric": one.metric,
-            "difference": one.difference and one.difference._asdict(),
-            "by_seed": one.by_seed,
+            **_tell(one.compared),
             "verdict": one.verdict,
+            "reason": one.reason,
         }
         for one in findings
     ]
     with replace_folder(folder) as temporary:
-        value = {"grid": ablation.model_dump(), "findings": told, "runs": runs}
+        beside = [
+            {"variant": name, "metric": metric, **_tell(compared)}
+            for metric, row in compare_with_first(ablation, found).items()
+            for name, compared in row.items()
+        ]
+        value = {
+            "grid": ablation.model_dump(),
+            "findings": told,
+            "differences": beside,
+            "runs": runs,
+        }
         write_json(temporary / "ablation.json", value)
         write_text(temporary / "index.html", draw_page(ablation, found, findings))
+
+
+def _tell(compared: Comparison | None) -> dict[str, Any]:
+    if compared is None:
+        return {"difference": None, "by_seed": {}, "items": 0}
+    return {
+        "difference": compared.difference._asdict(),
+        "by_seed": compared.by_seed,
+        "items": compared.items,
+    }
+
+
+def compare_with_first(
+    ablation: Ablation, found: Sequence[Scored]
+) -> dict[str, dict[str, Comparison]]:
+    """`benchmark.metric` of the headlines -> variant -> it minus the grid's first variant."""
+    first, *others = ablation.variants
+    keys = dict.fromkeys(key for one in found for key in read_headlines(one.benchmarks))
+    rows = {
+        key: {
+            name: compared
+            for name in others
+            if (compared := compare(name, first, key, found)) is not None
+        }
+        for key in keys
+    }
+    return {key: row for key, row in rows.items() if row}
 
 
 def draw_page(ablation: Ablation, found: Sequence[Scored], findings: Sequence[Finding]) -> str:
@@ -72,7 +109,7 @@ def draw_page(ablation: Ablation, found: Sequence[Scored], findings: Sequence[Fi
         "of items that share a picture. The grid stood in params.yaml before the first run.</p>",
         "<h2>What the paper claims, and what came out</h2>",
     ]
-    if any(one.difference for one in findings):
+    if any(one.compared for one in findings):
         picture = base64.b64encode(draw_findings(findings)).decode("ascii")
         lines.append(f'<img alt="Differences" src="data:image/png;base64,{picture}">')
     lines += _draw_findings_table(findings)
@@ -80,7 +117,13 @@ def draw_page(ablation: Ablation, found: Sequence[Scored], findings: Sequence[Fi
         f'<p class="{verdict.replace(" ", "-")}">{escape(text)}</p>'
         for verdict, text in WORDS.items()
     ]
-    lines += ["<h2>All scores</h2>", *_draw_scores(ablation, found), "</body></html>"]
+    lines += _draw_differences(ablation, found)
+    lines += [
+        "<h2>All scores</h2>",
+        "<p>Means over the seeds, and from the lowest to the highest.</p>",
+        *_draw_scores(ablation, found),
+        "</body></html>",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -91,14 +134,14 @@ def draw_findings(findings: Sequence[Finding]) -> bytes:
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    measured = [(one, one.difference) for one in findings if one.difference]
+    measured = [(one, one.compared) for one in findings if one.compared]
     figure, axes = plt.subplots(figsize=(10, 1 + 0.34 * len(measured)), layout="constrained")
     labels = []
-    for place, (one, (low, mean, high)) in enumerate(measured):
-        color = COLORS[one.verdict]
+    for place, (one, compared) in enumerate(measured):
+        (low, mean, high), color = compared.difference, COLORS[one.verdict]
         axes.plot([low, high], [place, place], color=color, linewidth=3)
-        axes.plot(list(one.by_seed.values()), [place] * len(one.by_seed), "o", color=color,
-                  markersize=3)  # fmt: skip
+        seeds = list(compared.by_seed.values())
+        axes.plot(seeds, [place] * len(seeds), "o", color=color, markersize=3)
         axes.plot(mean, place, "D", color=color)
         labels.append(f"{one.claim.better} - {one.claim.worse}: {one.metric}")
     axes.axvline(0, color="black", linewidth=1)
@@ -113,20 +156,54 @@ def draw_findings(findings: Sequence[Finding]) -> bytes:
 
 
 def _draw_findings_table(findings: Sequence[Finding]) -> list[str]:
-    lines = ["<table><tr><th>claim</th><th>better</th><th>worse</th><th>metric</th>"
-             "<th>difference</th><th>by seed</th><th>came out</th></tr>"]  # fmt: skip
+    heads = ("claim", "better", "worse", "metric", "difference", "by seed", "paper", "came out",
+             "likeliest reason")  # fmt: skip
+    lines = ["<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>"]
     for one in findings:
-        shown = "-"
-        if one.difference is not None:
-            low, mean, high = one.difference
-            shown = f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
-        seeds = ", ".join(f"{value:+.1f}" for value in one.by_seed.values())
+        seeds = () if one.compared is None else one.compared.by_seed.values()
+        published = one.claim.published.get(one.metric)
         lines.append(
             f"<tr><td>{escape(one.claim.text)}</td><td>{escape(one.claim.better)}</td>"
             f"<td>{escape(one.claim.worse)}</td><td>{escape(one.metric)}</td>"
-            f'<td class="figure">{shown}</td><td class="figure">{seeds}</td>'
-            f'<td class="{one.verdict.replace(" ", "-")}">{one.verdict}</td></tr>'
+            f'<td class="figure">{_write(one.compared)}</td>'
+            f'<td class="figure">{", ".join(f"{value:+.1f}" for value in seeds)}</td>'
+            f'<td class="figure">{"-" if published is None else f"{published:+.1f}"}</td>'
+            f'<td class="{one.verdict.replace(" ", "-")}">{one.verdict}</td>'
+            f"<td>{escape(one.reason)}</td></tr>"
         )
+    return [*lines, "</table>"]
+
+
+def _write(compared: Comparison | None) -> str:
+    """A difference with its interval."""
+    if compared is None:
+        return "-"
+    low, mean, high = compared.difference
+    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def _draw_differences(ablation: Ablation, found: Sequence[Scored]) -> list[str]:
+    """Every variant minus the first one, on every headline that is a mean over items."""
+    first, *others = ablation.variants
+    rows = compare_with_first(ablation, found)
+    names = [name for name in others if any(name in row for row in rows.values())]
+    if not names:
+        return []
+    lines = [
+        f"<h2>Every variant beside {escape(first)}</h2>",
+        f"<p>Its score minus that of {escape(first)}, paired; in bold where the interval leaves "
+        "zero out. Of so many, one in twenty is bold by accident.</p>",
+        "<table><tr><th>score</th>" + "".join(f"<th>{escape(name)}</th>" for name in names),
+    ]
+    for key, row in rows.items():
+        cells = []
+        for name in names:
+            compared, shown = row.get(name), _write(row.get(name))
+            clear = compared is not None and not compared.difference.low <= 0 <= (
+                compared.difference.high
+            )
+            cells.append(f'<td class="figure">{f"<b>{shown}</b>" if clear else shown}</td>')
+        lines.append(f"<tr><td>{escape(key)}</td>{''.join(cells)}</tr>")
     return [*lines, "</table>"]
 
 

@@ -5,7 +5,7 @@ else is in its batch, beyond float32 rounding.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch.nn import functional
@@ -27,7 +27,8 @@ def project_features(
     """Q-Former outputs [images, queries, hidden] as the language model takes them, [..., width]."""
     if not len(features):  # of any shape: prompts without images have none
         return features
-    return model.language_projection(features.to(model.get_input_embeddings().weight.dtype))
+    embeddings: Any = model.get_input_embeddings()
+    return model.language_projection(features.to(embeddings.weight.dtype))
 
 
 def embed_prompts(

@@ -46,12 +46,13 @@ def run(context: StageContext) -> None:
     )
     bank, answers = load_bank(paths.bank), model_key(model, processor)
 
+    in_context = config.build.scheme.in_context and config.evaluate.in_context
+    scheme = config.build.scheme.model_copy(update={"in_context": in_context})
+
     def measure(name: str) -> tuple[Result, int]:
         """A benchmark's result, and how many answers were not known before."""
         wanted = config.evaluate.benchmarks[name]
-        protocol = Protocol(
-            declared[name], bank, config.build.scheme, wanted.shots, config.seed, entry=name
-        )
+        protocol = Protocol(declared[name], bank, scheme, wanted.shots, config.seed, entry=name)
         examples = read_rows(paths.examples(wanted.dataset) / "examples.parquet", Example)
         with AnswerCache(paths.cache("predictions") / answers) as cache:
             known = len(cache)

@@ -43,6 +43,15 @@ def read_items(predictions: Path, benchmark: str, metric: str) -> ItemScores:
     return {row["item"]: (row["group"], row["value"]) for row in rows}
 
 
+def read_all_items(predictions: Path) -> dict[str, dict[str, tuple[str, float]]]:
+    """`benchmark.metric` -> its items as of `read_items`, of all metrics that are such means."""
+    found: dict[str, dict[str, tuple[str, float]]] = {}
+    for row in pq.read_table(predictions / ITEMS).to_pylist():
+        own = found.setdefault(f"{row['benchmark']}.{row['metric']}", {})
+        own[row["item"]] = (row["group"], row["value"])
+    return found
+
+
 def pair_items(ours: ItemScores, theirs: ItemScores) -> Pairs | None:
     """Differences (ours minus theirs), or None unless both answered the same items, and some."""
     if not ours or set(ours) != set(theirs):

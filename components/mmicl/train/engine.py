@@ -44,7 +44,8 @@ class LossModel(torch.nn.Module):
         decoder_input_ids = language.prepare_decoder_input_ids_from_labels(batch.labels)
         if batch.visual.ndim == 4:  # each picture goes through the encoder once
             pixels = batch.visual.to(self.model.dtype)
-            projected = self.model.get_image_features(pixels).pooler_output[batch.slots]
+            encoded: Any = self.model.get_image_features(pixels)
+            projected = encoded.pooler_output[batch.slots]
         else:
             projected = project_features(self.model, batch.visual[batch.slots])
         logits = language(

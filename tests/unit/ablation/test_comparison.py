@@ -1,5 +1,6 @@
 """Claims against scores: paired over items, pooled over seeds, and told plainly."""
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,10 +11,11 @@ from mmicl.ablation.comparison import Scored, judge_claims, judge_metric
 from mmicl.ablation.report import draw_page, write_report
 from mmicl.config import Ablation, Claim
 from mmicl.files import read_json
-from mmicl.tracking.pairs import ITEMS
+from mmicl.tracking.pairs import ITEMS, read_all_items
 
-CLAIM = Claim(text="The scheme helps.", better="full", worse="bare", metrics=["vqav2.accuracy"])
-GRID = Ablation(seeds=[1, 2], variants={"full": [], "bare": ["seed=3"]}, claims=[CLAIM])
+CLAIM = Claim(text="The scheme helps.", better="full", worse="bare", metrics=["vqav2.accuracy"],
+              published={"vqav2.accuracy": 15.8})  # fmt: skip
+GRID = Ablation(seeds=[1, 2], common=[], variants={"full": [], "bare": ["seed=3"]}, claims=[CLAIM])
 
 
 def scored(folder: Path, variant: str, seed: int, values: list[float], shift: int = 0) -> Scored:
@@ -30,8 +32,9 @@ def scored(folder: Path, variant: str, seed: int, values: list[float], shift: in
     }
     pq.write_table(pa.table(table), own / ITEMS)
     value = sum(table["value"]) / 60
-    benchmarks = {"vqav2": {"headline": ["accuracy"], "metrics": {"accuracy": {"value": value}}}}
-    return Scored(variant, seed, benchmarks, own)
+    score = {"value": value, "low": value - 5, "high": value + 5, "chance": 10.0}
+    benchmarks = {"vqav2": {"headline": ["accuracy"], "metrics": {"accuracy": score}}}
+    return Scored(variant, seed, benchmarks, read_all_items(own))
 
 
 def test_a_gain_under_every_seed_holds(tmp_path: Path) -> None:
@@ -43,20 +46,33 @@ def test_a_gain_under_every_seed_holds(tmp_path: Path) -> None:
     ]
     (finding,) = judge_claims([CLAIM], found)
     assert finding.verdict == "holds"
-    assert finding.by_seed == {1: pytest.approx(100 / 3), 2: pytest.approx(100 / 3)}
-    assert finding.difference is not None
-    assert finding.difference.mean == pytest.approx(100 / 3)
+    assert finding.compared is not None
+    assert finding.compared.by_seed == {1: pytest.approx(100 / 3), 2: pytest.approx(100 / 3)}
+    assert finding.compared.difference.mean == pytest.approx(100 / 3)
+    assert (finding.compared.items, finding.reason) == (60, "")
 
 
 @pytest.mark.parametrize(
-    ("full", "bare", "verdict"),
-    [([50.0], [100.0], "reversed"), ([100.0, 0.0], [0.0, 100.0], "not shown")],
+    ("full", "bare", "verdict", "reason"),
+    [
+        ([50.0], [100.0], "reversed", "the other way under every seed"),
+        (
+            [100.0, 0.0],
+            [0.0, 100.0],
+            "not shown",
+            r"60 items show differences from about \d",
+        ),
+        ([96.0], [96.0], "not shown", r"near the ceiling \(96.0 and 96.0\)"),
+        ([11.0], [12.0], "reversed", r"neither is above chance \(11.0 and 12.0\)"),
+    ],
 )
 def test_what_is_not_gained_is_not_said_to_hold(
-    tmp_path: Path, full: list[float], bare: list[float], verdict: str
+    tmp_path: Path, full: list[float], bare: list[float], verdict: str, reason: str
 ) -> None:
     found = [scored(tmp_path, "full", 1, full), scored(tmp_path, "bare", 1, bare)]
-    assert judge_metric(CLAIM, "vqav2.accuracy", found).verdict == verdict
+    finding = judge_metric(CLAIM, "vqav2.accuracy", found)
+    assert finding.verdict == verdict
+    assert re.search(reason, finding.reason)
 
 
 def test_one_seed_that_disagrees_is_enough_to_doubt(tmp_path: Path) -> None:
@@ -67,15 +83,16 @@ def test_one_seed_that_disagrees_is_enough_to_doubt(tmp_path: Path) -> None:
         scored(tmp_path, "bare", 2, [50.0]),
     ]
     finding = judge_metric(CLAIM, "vqav2.accuracy", found)
-    assert finding.difference is not None
-    assert finding.difference.low > 0
+    assert finding.compared is not None
+    assert finding.compared.difference.low > 0
     assert finding.verdict == "not shown"
+    assert finding.reason == "seeds disagree (-10.0 to +100.0)"
 
 
 def test_other_items_are_not_compared(tmp_path: Path) -> None:
     found = [scored(tmp_path, "full", 1, [100.0]), scored(tmp_path, "bare", 1, [0.0], shift=1)]
     finding = judge_metric(CLAIM, "vqav2.accuracy", found)
-    assert (finding.verdict, finding.difference) == ("not measured", None)
+    assert (finding.verdict, finding.compared) == ("not measured", None)
     assert judge_metric(CLAIM, "vqav2.accuracy", found[:1]).verdict == "not measured"
     assert judge_metric(CLAIM, "pope.accuracy", found).verdict == "not measured"
 
@@ -91,5 +108,8 @@ def test_the_report_tells_every_claim_and_score(tmp_path: Path) -> None:
     page = (tmp_path / "ablation" / "index.html").read_text()
     assert "2 of 4 runs" in page
     assert "+100.0 [+100.0, +100.0]" in page
+    assert "<b>-100.0 [-100.0, -100.0]</b>" in page  # bare beside full
+    assert '<td class="figure">+15.8</td>' in page  # the paper's own
+    assert told["differences"][0]["variant"] == "bare"
     assert '<img alt="Differences" src="data:image/png;base64,' in page
     assert "not measured" in draw_page(GRID, [], judge_claims(GRID.claims, []))
