@@ -11,6 +11,7 @@ from mmicl import cli
 from mmicl.benchmarks import BENCHMARKS
 from mmicl.benchmarks.official import OFFICIAL
 from mmicl.benchmarks.page import replace_declared, write_declared
+from mmicl.registry.gates import UNRANKED
 from mmicl.sources import READERS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
@@ -72,6 +73,13 @@ def test_a_benchmark_asks_what_its_reader_makes(name: str) -> None:
     assert BENCHMARKS[name].task == READERS[BENCHMARKS[name].reader or name].task
     assert BENCHMARKS[name].headline
     assert set(BENCHMARKS[name].headline) <= set(BENCHMARKS[name].metrics)
+
+
+def test_the_gates_know_the_metrics_of_which_more_is_not_better() -> None:
+    assert {
+        name for one in BENCHMARKS.values() for name, metric in one.metrics.items()
+        if not metric.ranked
+    } == UNRANKED  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(BENCHMARKS))

@@ -83,6 +83,7 @@ class Published:
             it to other sources.
         note: What to know before comparing.
         source: Where it is printed.
+        shots: Worked examples before each question.
     """
 
     system: str
@@ -91,6 +92,7 @@ class Published:
     verified: bool
     note: str = ""
     source: str = PAPER
+    shots: int = 0
 
 
 @dataclass(frozen=True)

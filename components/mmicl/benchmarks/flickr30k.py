@@ -10,5 +10,5 @@ FLICKR30K = replace(
     name="flickr30k",
     version="flickr30k-karpathy/pycocoevalcap-1.2",
     licence="captions CC BY 3.0; photos under their Flickr terms, research only",
-    published=list_published("flickr30k", "CIDEr", "MMICL's training data holds Flickr30k"),
+    published=list_published("flickr30k"),
 )

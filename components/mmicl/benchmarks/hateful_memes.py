@@ -50,6 +50,6 @@ HATEFUL_MEMES = Benchmark(
     chance=guess,
     constant=RULE.constant,
     licence="Hateful Memes licence (Meta, research only); pictures from Getty Images",
-    published=list_published("hateful_memes", "roc_auc", "taken to be the area, as Flamingo's is"),
+    published=list_published("hateful_memes"),
     split="val",
 )

@@ -30,7 +30,7 @@ def _declare(name: str, task: str) -> Benchmark:
         kind="candidates",
         headline=("accuracy",),
         licence="CC BY-NC-SA 4.0",
-        published=list_published(name, "accuracy"),
+        published=list_published(name),
         not_computed=need("accuracy by skill", "skills", "pid2skills.json"),
     )
 

@@ -21,5 +21,5 @@ IVQA = declare(
     kind="generate",
     headline=("accuracy",),
     licence="none declared; videos under YouTube's terms",
-    published=list_published("ivqa", "accuracy"),
+    published=list_published("ivqa"),
 )

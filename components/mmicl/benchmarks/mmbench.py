@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmicl.benchmarks.benchmark import Benchmark, Columns, Item, Published, mean
+from mmicl.benchmarks.benchmark import Benchmark, Columns, Item, mean
+from mmicl.benchmarks.paper import list_published
 from mmicl.benchmarks.parts import Likeliest, read_meta
 from mmicl.benchmarks.scorers.mmbench import ABILITIES
 from mmicl.records import Example
@@ -18,7 +19,6 @@ ROTATION = 1_000_000
 """Row k + r * ROTATION is rotation r of question k."""
 RULE = Likeliest()
 PARTS = {official: name.replace("-", "_") for official, name in ABILITIES.items()}
-SOURCE = "MMICL's README"
 
 
 def judge(items: Sequence[Item]) -> Columns:
@@ -48,16 +48,6 @@ def _columns(examples: Sequence[Example], rows: Columns) -> Columns:
     return columns
 
 
-def _publish(system: str, overall: float, *abilities: float) -> list[Published]:
-    """Figures of the dev split; those of abilities in the order LR, AR, RR, FP-S, FP-C, CP."""
-    names = ("LR", "AR", "RR", "FP_S", "FP_C", "CP")[: len(abilities)]
-    metrics = ["accuracy", *(f"accuracy_{name}" for name in names)]
-    return [
-        Published(system, metric, value, True, "dev split", SOURCE)
-        for metric, value in zip(metrics, (overall, *abilities), strict=True)
-    ]
-
-
 MMBENCH = Benchmark(
     name="mmbench",
     version="mmbench/circular/likeliest-option",
@@ -75,9 +65,6 @@ MMBENCH = Benchmark(
     chance=guess,
     constant=RULE.constant,
     licence="CC BY-NC-SA 4.0 (Apache-2.0 code)",
-    published=(
-        *_publish("MMICL FLAN-T5-XXL", 67.9, 49.2, 77.9, 73.0, 66.7, 57.2, 77.2),
-        *_publish("JiuTian", 67.1),
-    ),
+    published=list_published("mmbench"),
     split="val",
 )  # fmt: skip

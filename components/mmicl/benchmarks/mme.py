@@ -17,11 +17,11 @@ from mmicl.benchmarks.benchmark import (
     Constant,
     Item,
     Metric,
-    Published,
     Sums,
     divide,
     mean,
 )
+from mmicl.benchmarks.paper import list_published
 from mmicl.benchmarks.scorers.mme import COGNITION, PERCEPTION, parse_answer
 from mmicl.records import Example
 
@@ -108,19 +108,5 @@ MME = Benchmark(
     # MME has no training split; one of a picture's two answers is yes, so always yes is half right.
     constant=lambda _: Constant("yes", (0.0, 0.0)),
     licence="evaluation only, no commercial use (MME); photos of COCO and others",
-    published=(
-        Published("MMICL FLAN-T5-XXL", "perception", 1381.73, True),
-        Published("MMICL FLAN-T5-XXL", "cognition", 428.93, True),
-        Published("MMICL, README", "perception", 1376.00, True, "an earlier run"),
-        Published("MMICL, README", "cognition", 360.36, True, "an earlier run"),
-        *(
-            Published("MMICL FLAN-T5-XXL", f"score_{subtask}", value, True)
-            for subtask, value in {
-                "existence": 170.0, "count": 160.0, "position": 81.67, "color": 156.67,
-                "OCR": 100.0, "posters": 146.26, "celebrity": 141.76, "scene": 153.75,
-                "landmark": 136.13, "artwork": 135.5, "commonsense_reasoning": 136.43,
-                "numerical_calculation": 82.5, "text_translation": 132.5, "code_reasoning": 77.5,
-            }.items()
-        ),
-    ),
+    published=list_published("mme"),
 )  # fmt: skip

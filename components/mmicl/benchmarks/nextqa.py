@@ -44,7 +44,7 @@ NEXTQA = declare(
     kind="candidates",
     headline=("accuracy",),
     licence="MIT; videos of VidOR (YFCC100M) under their Flickr terms",
-    published=list_published("nextqa", "accuracy"),
+    published=list_published("nextqa"),
 )
 
 

@@ -1,7 +1,8 @@
 """NLVR2: a sentence about two pictures, true or false."""
 
 from mmicl.benchmarks import statements
-from mmicl.benchmarks.benchmark import Benchmark, Published
+from mmicl.benchmarks.benchmark import Benchmark
+from mmicl.benchmarks.paper import list_published
 
 NLVR2 = Benchmark(
     name="nlvr2",
@@ -15,8 +16,5 @@ NLVR2 = Benchmark(
     chance=statements.guess,
     constant=statements.constant,
     licence="CC BY 4.0; the photos have their own terms",
-    published=(
-        Published("MMICL, full context scheme", "accuracy", 72.45, False, "ablation table"),
-        Published("MMICL, without the scheme", "accuracy", 56.65, False, "ablation table"),
-    ),
+    published=list_published("nlvr2"),
 )

@@ -36,10 +36,10 @@ def write_declared(benchmarks: Iterable[Benchmark]) -> str:
             f"| {', '.join(one.headline)} | {', '.join(others) or '-'} | `{one.version}` "
             f"| {one.licence} |"
         )
-    lines += ["", "| name | metric | system | published | verified | source | note |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    lines += ["", "| name | metric | system | shots | published | verified | source | note |"]
+    lines.append("|---|---|---|---|---|---|---|---|")
     lines += [
-        f"| {one.name} | {figure.metric} | {figure.system} | {figure.value:.2f} "
+        f"| {one.name} | {figure.metric} | {figure.system} | {figure.shots} | {figure.value:.2f} "
         f"| {'yes' if figure.verified else 'no'} | {figure.source} | {figure.note or '-'} |"
         for one in ordered
         for figure in one.published

@@ -11,11 +11,11 @@ from mmicl.benchmarks.benchmark import (
     Constant,
     Item,
     Metric,
-    Published,
     Sums,
     divide,
     mean,
 )
+from mmicl.benchmarks.paper import list_published
 from mmicl.benchmarks.scorers.pope import says_yes
 from mmicl.records import Example
 
@@ -86,15 +86,5 @@ POPE = Benchmark(
     # POPE has no training split; always yes is the answer that its paper warns of.
     constant=lambda _: Constant("yes", (0.0, 0.0)),
     licence="questions MIT; photos under their Flickr terms",
-    published=tuple(
-        Published("MMICL FLAN-T5-XXL", f"{name}_{setting}", value, True)
-        for setting, values in {
-            "random": (87.29, 94.63, 79.87, 86.62, 43.51),
-            "popular": (82.70, 85.08, 79.27, 82.07, 46.57),
-            "adversarial": (80.97, 81.88, 79.53, 80.69, 48.57),
-        }.items()
-        for name, value in zip(
-            ("accuracy", "precision", "recall", "f1", "yes_ratio"), values, strict=True
-        )
-    ),
+    published=list_published("pope"),
 )

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from mmicl.benchmarks.benchmark import Benchmark, Columns, Constant, Published, mean
+from mmicl.benchmarks.benchmark import Benchmark, Columns, Constant, mean
+from mmicl.benchmarks.paper import list_published
 from mmicl.benchmarks.raven import judge
 from mmicl.mic.queries import YES_NO, Query, expand
 from mmicl.records import Example
@@ -56,9 +57,6 @@ RAVEN_IQ = Benchmark(
     # The same answer for every candidate makes all of them tie, which is chance.
     constant=lambda _: Constant("yes", (0.0, 0.0)),
     licence="none declared; puzzles from IQ test websites",
-    published=(
-        Published("MMICL FLAN-T5-XXL", "accuracy", 34.0, False, "50 puzzles: steps of 2"),
-        Published("Kosmos-1", "accuracy", 22.0, False, "50 puzzles, chance 17"),
-    ),
+    published=list_published("raven_iq"),
     ask=ask,
 )

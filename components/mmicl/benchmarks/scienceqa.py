@@ -1,34 +1,50 @@
 """ScienceQA, the problems with a picture: the likeliest choice is the model's answer.
 
 Beside the whole, the problems with a hint, without one, and those whose hint names a wrong choice:
-who reads without looking loses there (the language bias that the paper measures). The misled ones
-are among the hinted.
+who reads without looking loses there. The misled ones are among the hinted.
+
+Language bias as MMICL's paper measures it is the gap between the problems whose picture is not
+needed and those whose picture is. It split them by hand; with its ids (language_bias.json) the
+parts and the gap are counted, without them they are left out.
 """
 
-from mmicl.benchmarks.benchmark import Published
-from mmicl.benchmarks.parts import Likeliest, declare, read_meta
+import numpy as np
+
+from mmicl.benchmarks.benchmark import Benchmark, Metric, Sums, divide
+from mmicl.benchmarks.paper import list_published
+from mmicl.benchmarks.parts import Likeliest, read_meta
 
 RULE = Likeliest(
     {
         "hinted": lambda example: bool(read_meta(example, "hint")),
         "misled": lambda example: bool(read_meta(example, "misleads")),
         "no_hint": lambda example: not read_meta(example, "hint"),
+        "visual_need": lambda example: read_meta(example, "needs_image") is True,
+        "no_visual_need": lambda example: read_meta(example, "needs_image") is False,
     }
 )
-SCIENCEQA = declare(
-    RULE,
+
+
+def _gap(sums: Sums) -> np.ndarray:
+    """Points that are lost where the picture is needed."""
+    without, needed = (
+        divide(sums[f"right_{part}"], sums[f"n_{part}"])
+        for part in ("no_visual_need", "visual_need")
+    )
+    return 100 * (without - needed)
+
+
+SCIENCEQA = Benchmark(
     name="scienceqa",
     version="scienceqa/likeliest-choice",
     category="knowledge QA",
     task="scienceqa",
     kind="candidates",
+    metrics={**RULE.metrics, "gap": Metric(_gap, ranked=False)},
     headline=("accuracy", "accuracy_misled"),
+    judge=RULE.judge,
+    chance=RULE.guess,
+    constant=RULE.constant,
     licence="CC-BY-NC-SA-4.0",
-    published=tuple(
-        Published(system, "accuracy", value, False, "test problems with a picture")
-        for system, value in {
-            "MMICL": 82.1, "InstructBLIP": 71.3, "Otter": 63.1, "Ying-VLM": 55.7, "Shikra": 45.8,
-            "random": 35.5,
-        }.items()
-    ),
-)  # fmt: skip
+    published=list_published("scienceqa"),
+)

@@ -89,7 +89,7 @@ VISDIAL = Benchmark(
     # Candidates are others in every round: the same likelihood for all of them ranks nothing.
     constant=lambda _: Constant("", ()),
     licence="CC BY 4.0; photos under their Flickr terms",
-    published=list_published("visdial", "mrr", "the metric is not said; taken to be this one"),
+    published=list_published("visdial"),
     split="val",
     ask=ask,
     not_computed=need("ndcg", "relevance", "visdial_1.0_val_dense_annotations.json"),

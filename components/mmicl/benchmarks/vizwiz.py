@@ -18,6 +18,6 @@ VIZWIZ = declare(
     kind="generate",
     headline=("accuracy",),
     licence="CC BY 4.0",
-    published=list_published("vizwiz", "accuracy"),
+    published=list_published("vizwiz"),
     split="val",
 )

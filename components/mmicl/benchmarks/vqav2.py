@@ -31,5 +31,5 @@ VQAV2 = declare(
     kind="generate",
     headline=("accuracy",),
     licence="annotations CC BY 4.0; photos under their Flickr terms",
-    published=list_published("vqav2", "accuracy", "MMICL's training data holds VQAv2"),
+    published=list_published("vqav2"),
 )

@@ -22,5 +22,5 @@ VSR = declare(
     kind="candidates",
     headline=("accuracy",),
     licence="Apache-2.0; photos under their Flickr terms",
-    published=list_published("vsr", "accuracy", "of the random or the zero-shot split: not said"),
+    published=list_published("vsr"),
 )

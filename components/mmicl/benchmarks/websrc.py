@@ -49,6 +49,6 @@ WEBSRC = Benchmark(
     chance=guess,
     constant=EXACT.constant,
     licence="CC BY 4.0; pages under their websites' terms",
-    published=list_published("websrc", "exact", "taken to be exact match, as Kosmos-1 reports"),
+    published=list_published("websrc"),
     split="val",
 )

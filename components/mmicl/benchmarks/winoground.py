@@ -14,10 +14,10 @@ from mmicl.benchmarks.benchmark import (
     Columns,
     Constant,
     Item,
-    Published,
     mean,
     yes_margin,
 )
+from mmicl.benchmarks.paper import list_published
 from mmicl.benchmarks.scorers.winoground import image_correct, text_correct
 from mmicl.records import Example
 
@@ -54,15 +54,5 @@ WINOGROUND = Benchmark(
     # official rule counts as wrong.
     constant=lambda _: Constant("yes", (0.0, 0.0)),
     licence="META IMAGES RESEARCH LICENSE; evaluation only",
-    published=(
-        Published("MMICL FLAN-T5-XXL", "text", 45.50, True),
-        Published(
-            "MMICL FLAN-T5-XXL", "image", 44.99, True,
-            "as printed; 400 items give steps of 0.25, so it cannot be exact",
-        ),
-        Published("MMICL FLAN-T5-XXL", "group", 43.00, True),
-        Published("PaLI, fine-tuned", "group", 28.75, True),
-        Published("BLIP-2", "group", 23.50, False),
-        Published("human", "group", 85.50, False),
-    ),
-)  # fmt: skip
+    published=list_published("winoground"),
+)

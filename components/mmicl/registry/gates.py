@@ -5,7 +5,10 @@ from typing import Any
 
 from mmicl.errors import DataError, UserError
 
-UNRANKED = frozenset({"yes_ratio"})
+UNRANKED = frozenset(
+    {"yes_ratio", "yes_ratio_random", "yes_ratio_popular", "yes_ratio_adversarial", "mean_rank",
+     "gap", "swap_pairs"}
+)  # fmt: skip
 """Metrics that describe the answers, and of which more is not better."""
 
 

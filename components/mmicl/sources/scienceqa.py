@@ -2,15 +2,18 @@
 
 Official `problems.json` (pid -> problem, its split among the fields) and
 `images/<split>/<pid>/image.png`. Lectures and solutions are not read: they give the answer away.
+Where `language_bias.json` is there, `{"needs_image": [pid], "needs_no_image": [pid]}`, it says
+which problems' pictures are needed, for the gap of language bias.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import get_args
+from typing import Any, get_args
 
 from pydantic import Field
 
+from mmicl.errors import DataError
 from mmicl.records import Example, Split
 from mmicl.sources.json_tables import read_mapping
 from mmicl.sources.reader import Page, Reader
@@ -26,6 +29,7 @@ from mmicl.sources.reading import (
 from mmicl.sources.texts import check_choice, refuse_reserved
 
 FILE = "problems.json"
+BIAS = "language_bias.json"
 
 
 class Problem(Official):
@@ -39,18 +43,21 @@ class Problem(Official):
     grade: str
     subject: str
     topic: str
+    needs_image: bool | None = None
+    """Of language_bias.json."""
 
 
 def find_problems(context: ReadContext) -> Iterator[Record]:
     """Every problem that has a picture.
 
     Raises:
-        DataError: problems.json is no JSON object.
+        DataError: problems.json or language_bias.json is not what it should be.
     """
     path = context.find(FILE, f"data/scienceqa/{FILE}")
     if path is None:
         return
     problems, file = read_mapping(context, path, "problems"), context.name(path)
+    needs = _read_needs(context, problems)
     for key, value in problems.items():
         pid = write_plainly(key)
         if not isinstance(value, dict):
@@ -61,7 +68,29 @@ def find_problems(context: ReadContext) -> Iterator[Record]:
         elif "image" in value and not value["image"]:
             context.unused["problems without a picture"] += 1
         else:
-            yield Record(value["split"], pid, file, value)
+            yield Record(value["split"], pid, file, {**value, "needs_image": needs.get(key)})
+
+
+def _read_needs(context: ReadContext, problems: Mapping[str, Any]) -> dict[str, bool]:
+    """Whether its picture is needed, by problem; empty without the file.
+
+    Raises:
+        DataError: The file is not two lists of problems, or names one twice or an unknown one.
+    """
+    path = context.find(BIAS, f"data/scienceqa/{BIAS}")
+    if path is None:
+        return {}
+    split, where = read_mapping(context, path, "problems"), f"{context.dataset}: {BIAS}"
+    needs: dict[str, bool] = {}
+    for key, needed in {"needs_image": True, "needs_no_image": False}.items():
+        if not isinstance(split.get(key), list):
+            raise DataError(f"has no list {key}", where=where)
+        for pid in map(str, split[key]):
+            if pid not in problems or pid in needs:
+                fault = "is named twice" if pid in needs else f"is not in {FILE}"
+                raise DataError(f"problem {pid} {fault}", where=where)
+            needs[pid] = needed
+    return needs
 
 
 def convert_problem(record: Record, context: ReadContext) -> Iterator[Example]:
@@ -81,6 +110,8 @@ def convert_problem(record: Record, context: ReadContext) -> Iterator[Example]:
         "topic": problem.topic, "hint": bool(hint),
         "misleads": misleads(hint, problem.choices, problem.answer),
     }  # fmt: skip
+    if problem.needs_image is not None:
+        meta["needs_image"] = problem.needs_image
     yield Example(
         id=f"{context.dataset}/{split}/{record.id}", dataset=context.dataset, split=split,
         task="scienceqa", images=(image,), question=f"{hint} {problem.question}".strip(),
@@ -101,7 +132,7 @@ def misleads(hint: str, choices: Sequence[str], answer: int) -> bool:
 SCIENCEQA = Reader(
     name="scienceqa",
     task="scienceqa",
-    files=(FILE, "images/{train,val,test}/<pid>/image.png"),
+    files=(FILE, "images/{train,val,test}/<pid>/image.png", f"{BIAS} (if any)"),
     licence="CC-BY-NC-SA-4.0",
     find=find_problems,
     convert=convert_problem,
@@ -114,6 +145,7 @@ SCIENCEQA = Reader(
         makes="hint and question about a picture; the right choice's text is the answer",
     ),
     roles={
-        "problems": "problems.json",
+        "problems": FILE,
+        "bias": BIAS,
     },
 )

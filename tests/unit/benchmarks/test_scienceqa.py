@@ -69,5 +69,18 @@ def test_the_constant_is_a_place_and_wrong_where_there_is_no_such_choice() -> No
     assert SCIENCEQA.constant([]).scores == (1.0,)
 
 
-def test_no_published_figure_is_called_verified() -> None:
-    assert not any(one.verified for one in SCIENCEQA.published)
+def test_the_gap_of_language_bias_by_hand() -> None:
+    needs = [True, True, False, None]
+    rows = [
+        example("scienceqa", number, meta={} if need is None else {"needs_image": need})
+        for number, need in enumerate(needs)
+    ]
+    right, wrong = (-2, -1, -3), (-1, -2, -3)
+    items = [
+        answered(row, "a", scores=[one])
+        for row, one in zip(rows, [right, wrong, right, wrong], strict=True)
+    ]
+    found = report(SCIENCEQA.judge(items))
+    assert (found["accuracy_visual_need"], found["accuracy_no_visual_need"]) == (50, 100)
+    assert found["gap"] == 50
+    assert "gap" not in report(SCIENCEQA.judge(items[:2]))

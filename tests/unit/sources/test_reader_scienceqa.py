@@ -68,6 +68,34 @@ def test_problems_without_a_picture_are_counted(world, ingest) -> None:
     assert len(result.examples) == len(problems) - 2
 
 
+def test_whose_picture_is_needed_goes_on_where_the_ids_are_there(world, ingest) -> None:
+    folder = world("scienceqa")
+    bare = ingest("scienceqa", folder).examples
+    assert not any("needs_image" in json.loads(row.meta) for row in bare)
+    bias = folder / "language_bias.json"
+    bias.write_text(json.dumps({"needs_image": ["2", 3], "needs_no_image": ["1"]}))
+    metas = [json.loads(row.meta) for row in ingest("scienceqa", folder).examples]
+    known = {meta["pid"]: meta["needs_image"] for meta in metas if "needs_image" in meta}
+    assert known == {"1": False, "2": True, "3": True}
+
+
+@pytest.mark.parametrize(
+    ("split", "fault"),
+    [
+        ({"needs_image": ["1"]}, "has no list needs_no_image"),
+        ({"needs_image": ["1"], "needs_no_image": ["1"]}, "problem 1 is named twice"),
+        ({"needs_image": ["no"], "needs_no_image": []}, r"problem no is not in problems\.json"),
+    ],
+)
+def test_ids_of_language_bias_that_do_not_fit_are_refused(
+    world, ingest, split: dict[str, Any], fault: str
+) -> None:
+    folder = world("scienceqa")
+    (folder / "language_bias.json").write_text(json.dumps(split))
+    with pytest.raises(DataError, match=rf"language_bias\.json: {fault}"):
+        ingest("scienceqa", folder)
+
+
 def test_problems_about_one_picture_are_one_group(world, ingest) -> None:
     folder = world("scienceqa")
     shutil.copy(folder / "images/train/1/image.png", folder / "images/train/2/image.png")
