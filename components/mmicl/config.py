@@ -205,6 +205,8 @@ class Evaluate(Section):
     benchmarks: dict[str, Benchmark]
     exemplar_draws: Positive
     """Draws of the worked examples of benchmarks with shots: mean and deviation over them."""
+    text_only: bool
+    """Whether prompts without any image are among the controls."""
     bootstrap: Positive
     """Resamples of groups for the 95 % interval."""
     in_context: bool

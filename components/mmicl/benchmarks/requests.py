@@ -1,4 +1,4 @@
-"""From test Examples to the requests of a benchmark, and of its two controls over pictures.
+"""From test Examples to the requests of a benchmark, and of its controls over pictures.
 
 Everything is drawn by hash of (seed, id), so a request does not depend on the limit, nor on what
 else is asked.
@@ -117,6 +117,8 @@ def write_requests(
     examples: Sequence[Example],
     pool: ExemplarPool,
     pictures: Mapping[str, tuple[str, ...]] | None = None,
+    *,
+    text_only: bool = False,
 ) -> list[Asked]:
     """Write the requests of Examples.
 
@@ -129,6 +131,7 @@ def write_requests(
         pool: Where exemplars come from.
         pictures: Example id -> the images to show instead of its own (`shuffle_pictures`); all
             else stays as it is.
+        text_only: Show no image and declare none (`mic.scheme`); all else stays as it is.
 
     Raises:
         UserError: Shots are asked of a benchmark that can have no exemplars.
@@ -152,7 +155,9 @@ def write_requests(
         requests = []
         for own, query in zip(queries, benchmark.ask(shown), strict=True):
             exemplars = pool.choose(own, shots, protocol.exemplar_seed) if shots else []
-            rendered = render(query, template, exemplars, scheme=protocol.scheme)
+            rendered = render(
+                query, template, exemplars, scheme=protocol.scheme, text_only=text_only
+            )
             meta = {"template": template.id, "exemplars": list(rendered.exemplars)}
             request = Request(
                 id=f"{protocol.name}/{query.id}", benchmark=protocol.name, item=example.id,

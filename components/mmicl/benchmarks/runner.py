@@ -1,8 +1,8 @@
 """Running benchmarks: ask, judge, hold against the controls, report.
 
 Controls: `chance` (what guessing earns, worked out, not drawn), `majority` (the best constant
-answer), `blank` (every picture grey), `shuffled` (pictures of other items). A score counts from its
-best control up.
+answer), `blank` (every picture grey), `shuffled` (pictures of other items), and where it is wanted
+`text_only` (no picture and no declaration in the prompt). A score counts from its best control up.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -92,8 +92,9 @@ def run_benchmark(
     limit: int,
     resamples: int,
     draws: int = 1,
+    text_only: bool = False,
 ) -> Result:
-    """Run one benchmark with all controls.
+    """Run one benchmark with its controls.
 
     Scores, intervals and controls are those of the first draw of the worked examples.
 
@@ -105,6 +106,7 @@ def run_benchmark(
         resamples: Of the bootstrap.
         draws: Of the worked examples, where there are shots; from two on the report says what each
             gave, their mean and their standard deviation.
+        text_only: Whether the control of that name is among the controls.
 
     Raises:
         DataError: The test split cannot be asked, or a picture is missing.
@@ -125,6 +127,9 @@ def run_benchmark(
         ),
         "majority": _answer_constantly(asked, benchmark, train),
     }
+    if text_only:
+        bare = write_requests(protocol, chosen.examples, pool, text_only=True)
+        runs["text_only"] = _answer(bare, asker, "text_only")
     columns = {control: benchmark.judge(items) for control, items in runs.items()}
     columns["chance"] = benchmark.chance(chosen.examples, train) or {}
     groups = [example.group for example in chosen.examples]

@@ -13,6 +13,9 @@ The switches (config `build.scheme`), as the paper's ablation has them:
   becomes its plain words ("person"), or "another image" where the data gives none.
 
 And one of our own: `tags` on, each placeholder stands between `[image]` and `[/image]`.
+
+The same prompt can be written without images at all (`text_only`), for the control that sees none:
+declarations and placeholders are left out, a sentence that had them within it says "the images".
 """
 
 import re
@@ -83,6 +86,7 @@ def render(
     *,
     scheme: Scheme = FULL_SCHEME,
     max_images: int = MAX_PROXIES,
+    text_only: bool = False,
 ) -> Rendered:
     """Write the prompt of a query.
 
@@ -97,6 +101,7 @@ def render(
         exemplars: Worked examples of the same task, in the order wanted.
         scheme: The switches, see the module.
         max_images: Images a prompt may hold, 20 at the most.
+        text_only: Leave out every image; all else stays, worked examples too.
 
     Raises:
         DataError: The query or an exemplar cannot be rendered (see `find_fault`), or its task has
@@ -115,14 +120,14 @@ def render(
 
     lines, images = [], []
     for one in (*kept, *own):
-        prompt = _write(one, template, len(images), scheme)
+        prompt = _write(one, template, len(images), scheme, text_only)
         lines.append(f"{prompt} {_number(one.target, one, len(images), scheme)}")
         images += _shown(one, scheme)
     base = len(images)
-    lines.append(_write(query, template, base, scheme))
+    lines.append(_write(query, template, base, scheme, text_only))
     rendered = Rendered(
         prompt="\n".join(lines),
-        images=(*images, *_shown(query, scheme)),
+        images=() if text_only else (*images, *_shown(query, scheme)),
         target=_number(query.target, query, base, scheme),
         candidates=tuple(_number(text, query, base, scheme) for text in query.candidates),
         exemplars=tuple(one.source for one in kept),
@@ -136,7 +141,7 @@ def _shown(query: Query, scheme: Scheme) -> tuple[str, ...]:
     return query.images if scheme.interrelated else query.images[:1]
 
 
-def _write(query: Query, template: Template, base: int, scheme: Scheme) -> str:
+def _write(query: Query, template: Template, base: int, scheme: Scheme, text_only: bool) -> str:
     """One query through its template; its first image is image `base` of the prompt."""
     task = TASKS[query.task]
     choices = ""
@@ -150,8 +155,11 @@ def _write(query: Query, template: Template, base: int, scheme: Scheme) -> str:
         raise DataError(f"template {template.id} has no {{{lost[0]}}}", where=query.id)
     written = []
     for literal, slot, form in pieces:
-        written.append(literal)
-        if slot == "images":
+        gone = text_only and written and not written[-1]  # with the blank behind it
+        written.append(literal.removeprefix(" ") if gone else literal)
+        if slot == "images" and text_only:
+            written.append("the images" if form == "inline" else "")
+        elif slot == "images":
             written.append(_declare(base, len(_shown(query, scheme)), form, scheme))
         elif slot is not None:
             written.append(values[slot])

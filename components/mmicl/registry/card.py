@@ -103,15 +103,16 @@ def _write_scores(scores: Mapping[str, Any]) -> list[str]:
         "With 95 % intervals, beside what needs no understanding of the images. A score counts "
         "from its best control up.",
         "",
-        "| benchmark | score | n | chance | majority answer | images blanked | images shuffled |",
-        "|---|---|---|---|---|---|---|",
+        "| benchmark | score | n | chance | majority answer | images blanked | images shuffled "
+        "| text only |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for benchmark, result in sorted(scores["benchmarks"].items()):
         for metric, found in sorted(result["metrics"].items()):
             controls = list_controls(found)
             cells = [
                 f"{controls[name]:.1f}" if name in controls else "-"
-                for name in ("chance", "majority", "blank", "shuffled")
+                for name in ("chance", "majority", "blank", "shuffled", "text_only")
             ]
             lines.append(
                 f"| {benchmark} {metric} | {format_score(found)} | {result['n']} "

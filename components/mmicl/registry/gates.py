@@ -16,7 +16,8 @@ def judge(scores: Mapping[str, Any], margins: Mapping[str, float]) -> dict[str, 
     """Hold scores against their gates.
 
     A score counts from its best control up (chance, majority answer, images blanked, images
-    shuffled), and with the lower end of its 95 % interval, so that luck does not open a gate.
+    shuffled, text only), and with the lower end of its 95 % interval, so that luck does not open a
+    gate.
 
     Args:
         scores: reports/scores.json.

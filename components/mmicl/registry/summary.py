@@ -156,7 +156,10 @@ def _draw_scores(summary: Mapping[str, Any]) -> Table:
         "majority": "majority\nanswer",
         "blank": "images\nblank",
         "shuffled": "images\nshuffled",
+        "text_only": "text\nonly",
     }
+    known = {name for controls in summary["controls"].values() for name in controls}
+    heads = {name: head for name, head in heads.items() if name != "text_only" or name in known}
     # Narrow, so that a line fits a terminal of 80 columns.
     table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("\nscore")

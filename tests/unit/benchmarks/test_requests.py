@@ -1,5 +1,6 @@
 """Which Examples are asked, how, and what the picture controls change."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -19,6 +20,7 @@ from mmicl.benchmarks.requests import (
 from mmicl.errors import DataError, UserError
 from mmicl.mic.exemplars import ExemplarPool
 from mmicl.mic.scheme import FULL_SCHEME
+from mmicl.mic.templates import RESERVED
 from mmicl.records import BLANK_IMAGE, Example
 
 
@@ -140,6 +142,24 @@ def test_blanking_changes_pictures_and_nothing_else() -> None:
         for one, other in zip(before, after, strict=True):
             assert other.images == (BLANK_IMAGE, BLANK_IMAGE)
             assert other.model_copy(update={"images": one.images}) == one
+
+
+def test_text_only_leaves_out_images_and_keeps_every_other_word() -> None:
+    train = [example("vqa", n, split="train", id=f"vqa/train/{n}") for n in range(9)]
+    tests, pool = [example("vqa", n) for n in range(40)], ExemplarPool(train)
+    few = protocol("vqav2", shots=2)
+    before = write_requests(few, tests, pool)
+    after = write_requests(few, tests, pool, text_only=True)
+    for (_, (one,)), (_, (other,)) in zip(before, after, strict=True):
+        assert len(one.images) == 3
+        assert other.images == ()
+        assert not RESERVED.search(other.prompt)
+        assert "  " not in other.prompt
+        block = re.sub(r"image \d+ is <image\d+>图\. ", "", one.prompt)
+        assert other.prompt == re.sub(r"image \d+: <image\d+>图", "the images", block)
+        changes = {"images": one.images, "prompt": one.prompt}
+        assert other.model_copy(update=changes) == one
+    assert any("the images" in one.prompt for _, (one,) in after)
 
 
 def test_shuffling_permutes_pictures_between_groups_and_changes_nothing_else() -> None:

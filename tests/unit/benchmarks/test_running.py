@@ -61,15 +61,18 @@ class Bench:
     predictor: CountingPredictor
     key: str
 
-    def run(self, dataset: str, cache: Path, batch_size: int = 16) -> Result:
+    def run(
+        self, dataset: str, cache: Path, batch_size: int = 16, text_only: bool = False
+    ) -> Result:
         self.predictor.batch_size = batch_size
         name = DATASETS[dataset]
         protocol = Protocol(BENCHMARKS[name], shipped_bank(), FULL_SCHEME, shots=0, seed=3)
         with AnswerCache(cache) as answers:
             asker = Asker(self.predictor, answers, max_new_tokens=8)
             return run_benchmark(
-                protocol, self.examples[dataset], asker, limit=LIMIT, resamples=200
-            )
+                protocol, self.examples[dataset], asker, limit=LIMIT, resamples=200,
+                text_only=text_only,
+            )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +133,24 @@ def test_the_report_holds_every_control_and_an_interval(
     assert {row.images for row in result.answers if row.control == "blank"} <= {
         ("blank",) * count for count in (1, 2)
     }
+
+
+@pytest.mark.parametrize("dataset", ["coco", "pope", "winoground"])
+def test_text_only_is_one_more_control_and_changes_no_other(
+    bench: Bench, dataset: str, tmp_path: Path
+) -> None:
+    without = bench.run(dataset, tmp_path)
+    bare = bench.run(dataset, tmp_path, text_only=True)
+    assert [row for row in bare.answers if row.control != "text_only"] == without.answers
+    added = [row for row in bare.answers if row.control == "text_only"]
+    own = [row for row in bare.answers if row.control == ""]
+    assert [row.id for row in added] == [row.id for row in own]
+    assert all(row.images == () and "图" not in row.prompt for row in added)
+    assert all(row.text for row in added if row.candidates)
+    for name, found in bare.report["metrics"].items():
+        assert set(found["controls"]) == {"majority", "blank", "shuffled", "text_only"}
+        assert not math.isnan(found["controls"].pop("text_only"))
+        assert found == without.report["metrics"][name]
 
 
 def test_worked_examples_are_drawn_several_times(bench: Bench, tmp_path: Path) -> None:

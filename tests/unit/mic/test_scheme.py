@@ -122,6 +122,21 @@ def test_without_declaration_images_stand_bare_in_their_places() -> None:
         assert shown.prompt == "So 图 图 what is thing 0 ?"
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("{images} Question: {question}", "Question: what is <q>?"),
+        ("{question} {images} Answer:", "what is <q>? Answer:"),
+        ("Look at {images:inline}. {question}", "Look at the images. what is <q>?"),
+    ],
+)
+def test_a_prompt_without_images_declares_none(text: str, wanted: str) -> None:
+    query = ask("vqa", question="what is <q>?")
+    rendered = render(query, template("vqa", text), text_only=True)
+    assert (rendered.prompt, rendered.images) == (wanted, ())
+    assert rendered.target == render(query, template("vqa", text)).target
+
+
 def test_without_interrelated_images_the_frame_stays_and_objects_go_by_their_words() -> None:
     scheme = FULL_SCHEME.model_copy(update={"interrelated": False})
     text = "{images} {question} {choices}"

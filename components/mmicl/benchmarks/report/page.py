@@ -22,7 +22,7 @@ HEAD = Path(__file__).with_name("page.html")
 CHAMPION = "<!-- champion -->"
 CONTROLS = {
     "chance": "chance", "majority": "majority answer", "blank": "images blank",
-    "shuffled": "images shuffled",
+    "shuffled": "images shuffled", "text_only": "text only",
 }  # fmt: skip
 RADAR_AT_LEAST = 3
 
