@@ -199,14 +199,18 @@ class Benchmark(Section):
     shots: Count
 
 
+Control = Literal["blank", "shuffled", "text_only"]
+"""Every picture grey; pictures of other items; prompts without images and declarations."""
+
+
 class Evaluate(Section):
     """The benchmarks by name of `mmicl.benchmarks`, or `name-variant` (vqav2-4shot)."""
 
     benchmarks: dict[str, Benchmark]
     exemplar_draws: Positive
     """Draws of the worked examples of benchmarks with shots: mean and deviation over them."""
-    text_only: bool
-    """Whether prompts without any image are among the controls."""
+    controls: list[Control]
+    """Those that ask the model again; chance and the majority answer are always there."""
     bootstrap: Positive
     """Resamples of groups for the 95 % interval."""
     in_context: bool

@@ -1,11 +1,12 @@
 """Running benchmarks: ask, judge, hold against the controls, report.
 
 Controls: `chance` (what guessing earns, worked out, not drawn), `majority` (the best constant
-answer), `blank` (every picture grey), `shuffled` (pictures of other items), and where it is wanted
-`text_only` (no picture and no declaration in the prompt). A score counts from its best control up.
+answer), and those that ask the model again, as wanted: `blank` (every picture grey), `shuffled`
+(pictures of other items), `text_only` (no picture and no declaration in the prompt). A score counts
+from its best control up.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -24,6 +25,7 @@ from mmicl.benchmarks.requests import (
     shuffle_pictures,
     write_requests,
 )
+from mmicl.config import Control
 from mmicl.files import replace_folder, write_json, write_rows
 from mmicl.mic.exemplars import ExemplarPool
 from mmicl.records import Example, Prediction, Request, Row
@@ -92,7 +94,7 @@ def run_benchmark(
     limit: int,
     resamples: int,
     draws: int = 1,
-    text_only: bool = False,
+    controls: Collection[Control] = ("blank", "shuffled"),
 ) -> Result:
     """Run one benchmark with its controls.
 
@@ -106,7 +108,7 @@ def run_benchmark(
         resamples: Of the bootstrap.
         draws: Of the worked examples, where there are shots; from two on the report says what each
             gave, their mean and their standard deviation.
-        text_only: Whether the control of that name is among the controls.
+        controls: Those that ask the model again.
 
     Raises:
         DataError: The test split cannot be asked, or a picture is missing.
@@ -118,16 +120,15 @@ def run_benchmark(
     train = [example for example in recast if example is not None]
     pool = ExemplarPool(train if protocol.shots else (), scheme=protocol.scheme)
     asked = write_requests(protocol, chosen.examples, pool)
-    shuffled = shuffle_pictures(chosen.examples, seed)
-    runs = {
-        MODEL: _answer(asked, asker, MODEL),
-        "blank": _answer(blank_pictures(asked), asker, "blank"),
-        "shuffled": _answer(
-            write_requests(protocol, chosen.examples, pool, shuffled), asker, "shuffled"
-        ),
-        "majority": _answer_constantly(asked, benchmark, train),
-    }
-    if text_only:
+    runs = {MODEL: _answer(asked, asker, MODEL)}
+    if "blank" in controls:
+        runs["blank"] = _answer(blank_pictures(asked), asker, "blank")
+    if "shuffled" in controls:
+        others = shuffle_pictures(chosen.examples, seed)
+        shuffled = write_requests(protocol, chosen.examples, pool, others)
+        runs["shuffled"] = _answer(shuffled, asker, "shuffled")
+    runs["majority"] = _answer_constantly(asked, benchmark, train)
+    if "text_only" in controls:
         bare = write_requests(protocol, chosen.examples, pool, text_only=True)
         runs["text_only"] = _answer(bare, asker, "text_only")
     columns = {control: benchmark.judge(items) for control, items in runs.items()}
@@ -135,8 +136,8 @@ def run_benchmark(
     groups = [example.group for example in chosen.examples]
     metrics = _report_metrics(benchmark, columns, groups, resamples=resamples, seed=seed)
     if protocol.shots and draws > 1:
-        others = [replace(protocol, draw=number) for number in range(1, draws)]
-        redrawn = (write_requests(other, chosen.examples, pool) for other in others)
+        draw_again = [replace(protocol, draw=number) for number in range(1, draws)]
+        redrawn = (write_requests(other, chosen.examples, pool) for other in draw_again)
         judged = [benchmark.judge(_answer(one, asker, MODEL)) for one in redrawn]
         _add_draws(metrics, benchmark, [columns[MODEL], *judged])
     not_computed = dict(benchmark.not_computed(chosen.examples))

@@ -63,7 +63,7 @@ def run(context: StageContext) -> None:
                 limit=wanted.limit,
                 resamples=config.evaluate.bootstrap,
                 draws=config.evaluate.exemplar_draws,
-                text_only=config.evaluate.text_only,
+                controls=config.evaluate.controls,
             )
             _print_result(name, result)
             return result, len(cache) - known

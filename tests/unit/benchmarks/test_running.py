@@ -14,6 +14,7 @@ from mmicl.benchmarks import BENCHMARKS
 from mmicl.benchmarks.answering import AnswerCache, model_key, request_key
 from mmicl.benchmarks.requests import Protocol
 from mmicl.benchmarks.runner import Asker, Result, run_benchmark, write_results
+from mmicl.config import Control
 from mmicl.errors import DataError
 from mmicl.files import read_rows
 from mmicl.images.store import ImageStore
@@ -62,7 +63,11 @@ class Bench:
     key: str
 
     def run(
-        self, dataset: str, cache: Path, batch_size: int = 16, text_only: bool = False
+        self,
+        dataset: str,
+        cache: Path,
+        batch_size: int = 16,
+        controls: Sequence[Control] = ("blank", "shuffled"),
     ) -> Result:
         self.predictor.batch_size = batch_size
         name = DATASETS[dataset]
@@ -71,7 +76,7 @@ class Bench:
             asker = Asker(self.predictor, answers, max_new_tokens=8)
             return run_benchmark(
                 protocol, self.examples[dataset], asker, limit=LIMIT, resamples=200,
-                text_only=text_only,
+                controls=controls,
             )  # fmt: skip
 
 
@@ -140,7 +145,7 @@ def test_text_only_is_one_more_control_and_changes_no_other(
     bench: Bench, dataset: str, tmp_path: Path
 ) -> None:
     without = bench.run(dataset, tmp_path)
-    bare = bench.run(dataset, tmp_path, text_only=True)
+    bare = bench.run(dataset, tmp_path, controls=("blank", "shuffled", "text_only"))
     assert [row for row in bare.answers if row.control != "text_only"] == without.answers
     added = [row for row in bare.answers if row.control == "text_only"]
     own = [row for row in bare.answers if row.control == ""]
@@ -151,6 +156,11 @@ def test_text_only_is_one_more_control_and_changes_no_other(
         assert set(found["controls"]) == {"majority", "blank", "shuffled", "text_only"}
         assert not math.isnan(found["controls"].pop("text_only"))
         assert found == without.report["metrics"][name]
+    alone = bench.run(dataset, tmp_path, controls=())
+    assert {row.control for row in alone.answers} == {"", "majority"}
+    for name, found in alone.report["metrics"].items():
+        assert set(found["controls"]) == {"majority"}
+        assert found["value"] == without.report["metrics"][name]["value"]
 
 
 def test_worked_examples_are_drawn_several_times(bench: Bench, tmp_path: Path) -> None:
