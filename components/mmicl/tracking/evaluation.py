@@ -1,19 +1,24 @@
 """The report of an evaluation as MLflow keeps it: with the champion, which no stage knows of."""
 
+import re
 from collections.abc import Mapping
-from html import escape
+from html import escape, unescape
 from typing import Any
 
 from mmicl.tracking.champion import Entrant
 
-MARK = "<!-- champion -->"
-"""Where the page that the stage evaluate wrote takes the champion."""
+MARK, CELL = "<!-- champion -->", "data-champion"
+"""Where the page that the stage evaluate wrote takes the champion: a place for words, and the
+attribute of the cells that take its scores, `benchmark.metric`."""
 Benchmarks = Mapping[str, Any]
 """benchmark -> its part of reports/scores.json."""
+_EMPTY = re.compile(rf'({CELL}="([^"]*)">)-(?=</td>)')
 
 
 def add_champion(page: str, ours: Benchmarks, why: str, champion: Entrant | None) -> str:
-    """The page with the champion beside the headline scores.
+    """The page with the champion's scores in their cells.
+
+    A score stays empty where the champion has none by the same version of the benchmark.
 
     Args:
         page: reports/evaluation.html.
@@ -21,30 +26,27 @@ def add_champion(page: str, ours: Benchmarks, why: str, champion: Entrant | None
         why: Why this version is, or is not, the champion.
         champion: None where there is none, or where it is this version.
     """
-    lines = ["<h3>Champion</h3>", f"<p>{escape(why)}</p>"]
-    rows = _compare(ours, champion.scores) if champion and champion.scores else []
-    if champion and rows:
-        lines += [
-            '<table><tr><th>benchmark</th><th>metric</th><th class="figure">here</th>'
-            f'<th class="figure">{escape(champion.name)}</th>'
-            '<th class="figure">difference</th></tr>',
-            *rows,
-            "</table>",
-        ]
-    return page.replace(MARK, "\n".join(lines))
+    words = f"<p>{escape(why)}</p>"
+    scores = _compare(ours, champion.scores) if champion and champion.scores else {}
+    if champion and scores:
+        words += (
+            f"<p>The champion is {escape(champion.name)}; in brackets, how far this version lies "
+            "above it.</p>"
+        )
+
+    def fill(cell: re.Match[str]) -> str:
+        return cell[1] + scores.get(unescape(cell[2]), "-")
+
+    return _EMPTY.sub(fill, page.replace(MARK, words))
 
 
-def _compare(ours: Benchmarks, theirs: Benchmarks) -> list[str]:
-    """Headline scores that both have, by the same version of the benchmark."""
-    return [
-        f"<tr><td>{escape(name)}</td><td>{escape(metric)}</td>"
-        f'<td class="figure">{here:.1f}</td><td class="figure">{there:.1f}</td>'
-        f'<td class="figure">{here - there:+.1f}</td></tr>'
+def _compare(ours: Benchmarks, theirs: Benchmarks) -> dict[str, str]:
+    """What goes into the cells, by `benchmark.metric`: the champion's score, and ours above it."""
+    return {
+        f"{name}.{metric}": f"{there:.1f} ({found['value'] - there:+.1f})"
         for name, result in ours.items()
         if name in theirs and theirs[name]["version"] == result["version"]
-        for metric in result["headline"]
-        if metric in result["metrics"] and metric in theirs[name]["metrics"]
-        for here, there in [
-            (one["metrics"][metric]["value"] for one in (result, theirs[name])),
-        ]
-    ]
+        for metric, found in result["metrics"].items()
+        if metric in theirs[name]["metrics"]
+        for there in [theirs[name]["metrics"][metric]["value"]]
+    }

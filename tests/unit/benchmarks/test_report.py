@@ -13,6 +13,7 @@ from mmicl.benchmarks import BENCHMARKS
 from mmicl.benchmarks.report import write_report
 from mmicl.benchmarks.report.calibration import calibrate, read_probabilities
 from mmicl.benchmarks.report.gallery import find_worst, read_asked, read_values
+from mmicl.benchmarks.report.plots import CONTROL, OURS
 from mmicl.benchmarks.report.scores import list_scores
 from mmicl.benchmarks.runner import Answered, ItemScore, Result
 from mmicl.images.store import ImageStore, ImageWriter
@@ -156,3 +157,129 @@ def test_published_figures_say_whether_they_were_verified(
     assert published.count("87.29") == 1
     assert "<td>yes</td>" in published
     assert "82.70" not in published  # of a metric that was not measured
+
+
+def read_rows(page: str, section: str) -> list[list[str]]:
+    """The cells of a section's table rows, without tags."""
+    part = page.partition(f'<h2 id="{section}">')[2].partition("<h2")[0]
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", part)
+    cell = r"<t[hd][^>]*>(.*?)</t[hd]>"
+    return [
+        [re.sub("<[^>]*>", " ", found).strip() for found in re.findall(cell, row)] for row in rows
+    ]
+
+
+def write_page(folder: Path, pictures: tuple[ImageStore, list[str]], **results: Result) -> str:
+    """The report of results by entry; `__` in an entry's name stands for the hyphen."""
+    named = {name.replace("__", "-"): one for name, one in results.items()}
+    declared = {name: BENCHMARKS[name.partition("-")[0]] for name in named}
+    write_report(folder / "page", named, declared, pictures[0], seed=1)
+    return (folder / "page").read_text()
+
+
+def measured(shots: int, n: int = 6, **metrics: dict[str, Any]) -> Result:
+    return Result({"n": n, "shots": shots, "metrics": metrics}, [], [])
+
+
+def test_figures_stand_beside_scores_with_as_many_shots(
+    pictures: tuple[ImageStore, list[str]], tmp_path: Path
+) -> None:
+    page = write_page(
+        tmp_path, pictures,
+        vizwiz=measured(0, accuracy=score(20.0)),
+        vizwiz__4shot=measured(4, accuracy=score(30.0)),
+        vizwiz__2shot=measured(2, accuracy=score(25.0)),
+    )  # fmt: skip
+    rows = [row for row in read_rows(page, "published") if row[0].startswith("vizwiz")]
+    found = {(entry, shots, value) for entry, _, shots, _, value, *_ in rows}
+    assert ("vizwiz", "0", "29.34") in found
+    assert ("vizwiz-4shot", "4", "33.16") in found
+    assert {(entry, shots) for entry, shots, _ in found} == {("vizwiz", "0"), ("vizwiz-4shot", "4")}
+    assert ("vizwiz", "0", "50.17") not in found
+    assert ("vizwiz-4shot", "4", "29.34") not in found
+    (head, *scores) = (row for row in read_rows(page, "scores") if len(row) > 1)
+    place = head.index("published")
+    assert {row[0]: row[place] for row in scores} == {
+        "vizwiz": "29.9?", "vizwiz-4shot": "50.3?", "vizwiz-2shot": "-",
+    }  # fmt: skip
+
+
+def test_one_table_holds_score_interval_controls_champion_and_published(
+    pictures: tuple[ImageStore, list[str]], tmp_path: Path
+) -> None:
+    page = write_page(
+        tmp_path, pictures,
+        pope=measured(0, accuracy=score(90.0), accuracy_random=score(80.0, text_only=72.0)),
+    )  # fmt: skip
+    (head, *rows) = (row for row in read_rows(page, "scores") if len(row) > 1)
+    assert head == [
+        "benchmark", "metric", "score", "chance", "majority answer", "images blank",
+        "images shuffled", "text only", "lead", "champion", "published", "shots", "n",
+    ]  # fmt: skip
+    pooled, random = rows
+    assert pooled[2:] == [
+        "90.0 [85.0, 95.0]", "50.0", "40.0", "30.0", "20.0", "-", "+35.0", "-", "-", "0", "6"
+    ]  # fmt: skip
+    assert random[7:11] == ["72.0", "+3.0", "-", "87.3"]
+    assert re.findall('data-champion="([^"]*)">-<', page) == [
+        "pope.accuracy",
+        "pope.accuracy_random",
+    ]
+
+
+def test_without_the_control_there_is_no_column_for_it(
+    result: Result, pictures: tuple[ImageStore, list[str]], tmp_path: Path
+) -> None:
+    assert "text only" not in write_page(tmp_path, pictures, pope=result)
+
+
+def test_draws_of_the_worked_examples_stand_below_the_score(
+    pictures: tuple[ImageStore, list[str]], tmp_path: Path
+) -> None:
+    draws = {"values": [50.0, 53.0, 56.0], "mean": 53.0, "deviation": 3.0}
+    drawn = measured(4, accuracy={**score(50.0), "draws": draws}, accuracy_other=score(10.0))
+    page = write_page(tmp_path, pictures, vqav2__4shot=drawn)
+    cells = {row[1]: row[2] for row in read_rows(page, "scores") if len(row) > 1}
+    assert cells["accuracy"] == "50.0 [45.0, 55.0] 53.0 ± 3.0 over 3 draws"
+    assert cells["accuracy_other"] == "10.0 [5.0, 15.0]"
+
+
+def read_line(picture: str, color: str) -> list[complex]:
+    """The corners of the line of one colour in a picture."""
+    (path,) = re.findall(rf'<path d="([^"]*)"[^>]*style="fill: none; stroke: {color};', picture)
+    numbers = list(map(float, re.findall(r"-?[\d.]+", path)))
+    return [complex(x, y) for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
+
+
+def test_the_radar_shows_each_benchmarks_first_headline_beside_its_best_control(
+    pictures: tuple[ImageStore, list[str]], tmp_path: Path
+) -> None:
+    page = write_page(
+        tmp_path, pictures,
+        coco_caption=measured(0, CIDEr=score(99.0, chance=None)),  # its interval ends at 104
+        pope=measured(0, accuracy=score(80.0, chance=20.0), f1=score(11.0)),
+        scienceqa=measured(0, accuracy=score(40.0, chance=30.0)),
+        textvqa=measured(0, accuracy=score(80.0, chance=40.0)),
+        vsr=measured(0, accuracy=score(20.0, chance=60.0)),
+    )  # fmt: skip
+    radar = page.partition("First headline score of each benchmark")[2].partition("</figure>")[0]
+    assert "(without coco_caption: above 100)" in radar
+    labels = re.findall(r">(\w+ \w+)</text>", radar)
+    shown = [f"{name} accuracy" for name in ("pope", "textvqa", "scienceqa", "vsr")]
+    assert sorted(labels) == sorted(shown)
+    ours, control = read_line(radar, OURS), read_line(radar, CONTROL)
+    assert ours[0] == ours[-1]
+    order = {"pope": (80, 40), "textvqa": (80, 40), "scienceqa": (40, 40), "vsr": (20, 60)}
+    values = [order[label.split()[0]] for label in labels]
+    lengths = [abs(one - other) for one, other in ((ours[0], ours[2]), (ours[1], ours[3]))]
+    wanted = [values[0][0] + values[2][0], values[1][0] + values[3][0]]
+    assert lengths[0] / lengths[1] == pytest.approx(wanted[0] / wanted[1], rel=1e-3)
+    across = abs(control[0] - control[2]) / lengths[0]
+    assert across == pytest.approx((values[0][1] + values[2][1]) / wanted[0], rel=1e-3)
+
+
+def test_two_benchmarks_make_no_radar(
+    pictures: tuple[ImageStore, list[str]], tmp_path: Path
+) -> None:
+    two = {name: measured(0, accuracy=score(50.0)) for name in ("textvqa", "vsr")}
+    assert "First headline score" not in write_page(tmp_path, pictures, **two)

@@ -1,7 +1,8 @@
 """reports/evaluation.html: scores beside their controls, plots, calibration, items to look at.
 
 It holds nothing but what the answers say: no times, no ids of runs, and no champion, which is none
-of the stage's inputs. `CHAMPION` marks where tracking may add one.
+of the stage's inputs. Tracking may add one: at the mark `CHAMPION`, and in the cells that carry the
+attribute `CHAMPION_CELL`, benchmark.metric.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from mmicl.files import write_text
 from mmicl.images.store import ImageStore
 
 HEAD = Path(__file__).with_name("page.html")
-CHAMPION = "<!-- champion -->"
+CHAMPION, CHAMPION_CELL = "<!-- champion -->", "data-champion"
 CONTROLS = {
     "chance": "chance", "majority": "majority answer", "blank": "images blank",
     "shuffled": "images shuffled", "text_only": "text only",
@@ -57,10 +58,10 @@ def write_report(
         '<nav><a href="#scores">Scores</a><a href="#plots">Plots</a>'
         '<a href="#calibration">Calibration</a><a href="#published">Published</a>'
         '<a href="#items">Items</a></nav><h1>Evaluation</h1>',
-        '<h2 id="scores">Scores</h2>', *_draw_scores(scores), *_list_missing(results), CHAMPION,
+        '<h2 id="scores">Scores</h2>', *_draw_scores(scores), CHAMPION, *_list_missing(results),
         '<h2 id="plots">By category</h2>', *_draw_plots(scores),
         '<h2 id="calibration">Calibration of yes and no</h2>', *_draw_calibration(found),
-        '<h2 id="published">Published figures</h2>', *_draw_published(scores, declared),
+        '<h2 id="published">Published figures</h2>', *_draw_published(scores),
         '<h2 id="items">Items</h2>', *_link_items(results),
     ]  # fmt: skip
     for name, result in sorted(results.items()):
@@ -69,20 +70,27 @@ def write_report(
 
 
 def _draw_scores(scores: Sequence[Score]) -> list[str]:
-    """Every score with its interval beside all controls."""
-    head = "".join(f'<th class="figure">{words}</th>' for words in CONTROLS.values())
+    """Every score with its interval beside all controls, the champion and what was published."""
+    asked = {"chance", *(name for score in scores for name in score.controls)}
+    controls = [name for name in CONTROLS if name in asked]
+    heads = (*(CONTROLS[name] for name in controls), "lead", "champion", "published", "shots", "n")
     lines = [
         "<p>In points, 100 where all is right of what is a share, with 95 % intervals over groups "
         "of items that share a picture. A score counts from its best control up, which is set in "
         "bold; <i>lead</i> is the interval's lower bound minus that control. Chance is worked out, "
         "not drawn. Headline scores are shaded. Where worked examples were drawn several times, "
-        "all is of the first draw but for the mean and the standard deviation over them.</p>",
-        f'<table><tr><th>benchmark</th><th>metric</th><th class="figure">score</th>{head}'
-        '<th class="figure">lead</th><th class="figure">shots</th><th class="figure">n</th></tr>',
+        "all is of the first draw but for the mean and the standard deviation over them. "
+        "<i>champion</i> is filled in where the page is kept with the registered model. "
+        "<i>published</i> is the best of MMICL's own models with as many shots, of the official "
+        'test set; with a ? it is not verified (<a href="#published">all figures</a>).</p>',
+        '<table class="scores"><tr><th>benchmark</th><th>metric</th><th class="figure">score</th>'
+        + "".join(f'<th class="figure">{words}</th>' for words in heads)
+        + "</tr>",
     ]
     for category, members in groupby(scores, key=lambda score: score.category):
-        lines.append(f'<tr class="category"><th colspan="10">{escape(category)}</th></tr>')
-        lines += map(_draw_row, members)
+        wide = 3 + len(heads)
+        lines.append(f'<tr class="category"><th colspan="{wide}">{escape(category)}</th></tr>')
+        lines += [_draw_row(score, controls) for score in members]
     return [*lines, "</table>"]
 
 
@@ -95,11 +103,11 @@ def _list_missing(results: Mapping[str, Result]) -> list[str]:
     ]
 
 
-def _draw_row(score: Score) -> str:
-    controls = {"chance": score.chance, **score.controls}
+def _draw_row(score: Score, controls: Sequence[str]) -> str:
+    known = {"chance": score.chance, **score.controls}
     cells = ""
-    for name in CONTROLS:
-        value = controls.get(name)
+    for name in controls:
+        value = known.get(name)
         best = score.best is not None and score.best.name == name
         shown = "-" if value is None else f"{value:.1f}"
         cells += f'<td class="figure{" best" if best else ""}">{shown}</td>'
@@ -111,12 +119,21 @@ def _draw_row(score: Score) -> str:
     if score.draws:
         mean, deviation = score.draws["mean"], score.draws["deviation"]
         shown += f"<br>{mean:.1f} ± {deviation:.1f} over {len(score.draws['values'])} draws"
+    key = escape(f"{score.benchmark}.{score.metric}")
     return (
         f"<tr{row}><td>{escape(score.benchmark)}</td><td>{escape(score.metric)}</td>"
-        f'<td class="figure">{shown}</td>{cells}'
-        f'<td class="figure{side}">{lead}</td><td class="figure">{score.shots}</td>'
-        f'<td class="figure">{score.n}</td></tr>'
+        f'<td class="figure">{shown}</td>{cells}<td class="figure{side}">{lead}</td>'
+        f'<td class="figure" {CHAMPION_CELL}="{key}">-</td>{_draw_nearest(score)}'
+        f'<td class="figure">{score.shots}</td><td class="figure">{score.n}</td></tr>'
     )
+
+
+def _draw_nearest(score: Score) -> str:
+    if (one := score.nearest) is None:
+        return '<td class="figure">-</td>'
+    told = escape(", ".join(filter(None, (one.system, one.source, one.note))))
+    doubt = "" if one.verified else "?"
+    return f'<td class="figure" title="{told}">{one.value:.1f}{doubt}</td>'
 
 
 def _draw_plots(scores: Sequence[Score]) -> list[str]:
@@ -160,29 +177,29 @@ def _draw_calibration(found: Mapping[str, Calibration]) -> list[str]:
     return [*lines, "</table></div>"]
 
 
-def _draw_published(scores: Sequence[Score], declared: Mapping[str, Benchmark]) -> list[str]:
-    """What others report on the metrics that were measured here."""
-    ours = {(score.benchmark, score.metric): score for score in scores}
+def _draw_published(scores: Sequence[Score]) -> list[str]:
+    """What others report on the metrics that were measured here, with as many worked examples."""
     rows = [
-        f"<tr><td>{escape(name)}</td><td>{escape(one.metric)}</td>"
-        f'<td class="figure">{ours[name, one.metric].value:.1f}</td>'
+        f"<tr><td>{escape(score.benchmark)}</td><td>{escape(score.metric)}</td>"
+        f'<td class="figure">{score.shots}</td><td class="figure">{score.value:.1f}</td>'
         f'<td class="figure">{one.value:.2f}</td><td>{escape(one.system)}</td>'
-        f'<td class="source">{escape(one.source)}</td>'
-        f"<td>{'yes' if one.verified else 'no'}</td>"
+        f"<td>{escape(one.source)}</td><td>{'yes' if one.verified else 'no'}</td>"
         f"<td>{escape(one.note)}</td></tr>"
-        for name, benchmark in sorted(declared.items())
-        for one in benchmark.published
-        if (name, one.metric) in ours
+        for score in scores
+        for one in score.published
     ]
     if not rows:
-        return ["<p>None for these metrics.</p>"]
+        return ["<p>None for these metrics and shots.</p>"]
     return [
         "<p>Of the official test sets: beside a score here they mean something only where its "
-        "dataset is that set, whole. Those not verified were not checked against the source's own "
-        "table.</p>",
-        '<table><tr><th>benchmark</th><th>metric</th><th class="figure">here</th>'
-        '<th class="figure">published</th><th>system</th><th>source</th><th>verified</th>'
-        "<th>note</th></tr>",
+        "dataset is that set, whole. Only figures with as many worked examples (shots) are set "
+        "beside a score. Those not verified were not checked against the source's own table. "
+        "InstructBLIP's figures are of its own protocol, in which the Q-Former reads the "
+        "instruction; here it is fed none, whatever the checkpoint, as MMICL does, so what an "
+        "InstructBLIP checkpoint scores here is not that protocol.</p>",
+        '<table><tr><th>benchmark</th><th>metric</th><th class="figure">shots</th>'
+        '<th class="figure">here</th><th class="figure">published</th><th>system</th>'
+        "<th>source</th><th>verified</th><th>note</th></tr>",
         *rows,
         "</table>",
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mmicl.benchmarks.benchmark import Benchmark
+from mmicl.benchmarks.benchmark import Benchmark, Published
 from mmicl.benchmarks.runner import Result
 
 
@@ -18,7 +18,8 @@ class Score(NamedTuple):
     """One metric of one benchmark, in points; `best` is its best control.
 
     Where more is not better (`ranked` is false) there is neither a best control nor a lead; `draws`
-    are those of the worked examples, None where there was one.
+    are those of the worked examples, None where there was one. `published` are figures of this
+    metric with as many worked examples.
     """
 
     benchmark: str
@@ -35,6 +36,7 @@ class Score(NamedTuple):
     controls: Mapping[str, float | None]
     best: Control | None
     draws: Mapping[str, Any] | None
+    published: tuple[Published, ...]
 
     @property
     def label(self) -> str:
@@ -45,6 +47,17 @@ class Score(NamedTuple):
     def lead(self) -> float | None:
         """The lower bound of the interval above the best control."""
         return None if self.best is None else self.low - self.best.value
+
+    @property
+    def nearest(self) -> Published | None:
+        """The best figure that MMICL's authors give of their own models, None where there is none.
+
+        The first one where more is not better.
+        """
+        own = [one for one in self.published if one.system.startswith("MMICL")]
+        if not self.ranked:
+            own = own[:1]
+        return max(own, key=lambda one: one.value, default=None)
 
 
 def list_scores(results: Mapping[str, Result], declared: Mapping[str, Benchmark]) -> list[Score]:
@@ -69,4 +82,8 @@ def _read(name: str, metric: str, report: Mapping[str, Any], benchmark: Benchmar
         controls=found["controls"],
         best=max(known, key=lambda one: one.value) if known and ranked else None,
         draws=found.get("draws"),
+        published=tuple(
+            one for one in benchmark.published
+            if (one.metric, one.shots) == (metric, report["shots"])
+        ),
     )  # fmt: skip
