@@ -48,7 +48,8 @@ test: install  ## unit, contract, oracle and short integration tests
 test-all: install  ## the long ones as well: kills, clusters, browser
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not gpu"
 
-bench: install  ## time the chain in a fresh checkout and hold it to its budget
+bench: install  ## time the chain in a fresh checkout, and mmicl score, and hold them to their budgets
+	@$(BIN)/python tests/bench/score.py
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/bench/chain.py
 
 bench-train: install  ## time training beside the original's procedure (PROFILE=tiny|xl|xxl, DEVICE=cpu|cuda)
