@@ -7,6 +7,7 @@ import pytest
 
 from mmicl.benchmarks.official.reading import read_table
 from mmicl.benchmarks.score import score_files
+from mmicl.errors import DataError
 
 pytestmark = pytest.mark.oracle
 SETTINGS = ("random", "popular", "adversarial")
@@ -31,6 +32,24 @@ def test_a_folder_of_answers_is_scored_by_setting(shared_data: Path) -> None:
     assert {name: one["accuracy"] for name, one in scored["metrics"].items()} == {
         name: one["accuracy"] for name, one in expected.items()
     }
+
+
+def test_answers_to_another_setting_are_refused_or_said(shared_data: Path, tmp_path: Path) -> None:
+    """Settings share pictures and numbers, so that only a question's text tells them apart."""
+    folder = shared_data / "pope"
+    answers = folder / "made_answers" / "coco_pope_random.jsonl"
+    popular = folder / "coco" / "coco_pope_popular.json"
+    with pytest.raises(DataError, match=r"stands at this place of coco_pope_popular\.json"):
+        score_files("pope", answers, popular)
+    bare = tmp_path / answers.name
+    with bare.open("w") as file:
+        for one, other in zip(
+            read_table(answers), read_table(folder / "coco/coco_pope_random.json"), strict=True
+        ):
+            kept = {key: other.value[key] for key in ("question_id", "image")}
+            file.write(json.dumps({"answer": one.value["answer"], **kept}) + "\n")
+    (note,) = score_files("pope", bare, popular)["warnings"]
+    assert note.startswith("3000 answers do not repeat their question")
 
 
 def test_references_may_be_a_json_array(shared_data: Path, tmp_path: Path) -> None:

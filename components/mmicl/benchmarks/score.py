@@ -37,8 +37,11 @@ def score_files(
             raise UserError("no such file or folder", where=path)
     scored = OFFICIAL[name](predictions, references)
     result: dict[str, Any] = {"benchmark": name, "n": scored.n, "metrics": scored.metrics}
-    if scored.warnings:
-        result["warnings"] = scored.warnings
+    warnings = list(scored.warnings)
+    if empty := sum(not text.strip() for text in scored.written):
+        warnings.append(f"{empty} answers are empty, scored as the official tool does")
+    if warnings:
+        result["warnings"] = warnings
     if per_item:
         result["per_item"] = scored.per_item
     return result

@@ -84,7 +84,8 @@ def test_pope_answers_must_follow_the_questions(tmp_path: Path) -> None:
 
 def test_pope_says_when_precision_is_not_defined(tmp_path: Path) -> None:
     questions = write(tmp_path / "questions.json", QUESTIONS)
-    answers = write(tmp_path / "answers.jsonl", lines(*[{"answer": "no"}] * 2))
+    rows = [{"question": one["text"], "answer": "no"} for one in QUESTIONS]
+    answers = write(tmp_path / "answers.jsonl", lines(*rows))
     scored = score_files("pope", answers, questions)
     assert scored["metrics"]["precision"] == 0
     assert scored["warnings"] == ["no answer was yes: precision is not defined, given as 0"]

@@ -37,6 +37,8 @@ def score_pope(predictions: Path, references: Path | None) -> Scored:
         n=sum(one.n for one in scored.values()),
         metrics={name: one.metrics for name, one in scored.items()},
         per_item={name: one.per_item for name, one in scored.items()},
+        warnings=[f"{name}: {note}" for name, one in scored.items() for note in one.warnings],
+        written=[text for one in scored.values() for text in one.written],
     )
 
 
@@ -45,17 +47,16 @@ def _score_pope_file(predictions: Path, references: Path) -> Scored:
     if len(answers) != len(questions):
         raise DataError(f"{len(answers)} answers for {len(questions)} questions", where=predictions)
     for answer, question in zip(answers, questions, strict=True):
-        asked = question.get("text", str)
-        if answer.value.get("question", asked) != asked:
-            raise DataError(
-                f"the question is not {asked!r}, which stands at this place of {references.name}",
-                where=answer.where,
-                remedy="answers must be in the order of the questions",
-            )
+        _compare_questions(answer, question, references.name)
     texts = [answer.get("answer", str) for answer in answers]
     counts = pope.count(texts, [question.get("label", str) for question in questions])
     confusion = {"TP": counts.tp, "FP": counts.fp, "TN": counts.tn, "FN": counts.fn}
     warnings = []
+    if silent := sum("question" not in answer.value for answer in answers):
+        warnings.append(
+            f"{silent} answers do not repeat their question: that they are those of "
+            f"{references.name}, in its order, cannot be checked"
+        )
     if not counts.tp + counts.fp:
         warnings.append("no answer was yes: precision is not defined, given as 0")
     return Scored(
@@ -63,7 +64,29 @@ def _score_pope_file(predictions: Path, references: Path) -> Scored:
         metrics={**confusion, **pope.score(counts)},
         per_item={str(place): pope.says_yes(text) for place, text in enumerate(texts)},
         warnings=warnings,
+        written=texts,
     )
+
+
+def _compare_questions(answer: Record, question: Record, references: str) -> None:
+    """See that an answer is that of a question, as far as it says whose it is.
+
+    The three settings number their questions alike and ask about the same pictures in the same
+    order, so that the question's text alone tells one from another.
+
+    Raises:
+        DataError: Its question, its picture or its number is another.
+    """
+    question.get("text", str)
+    for key, name in (("question", "text"), ("image", "image"), ("question_id", "question_id")):
+        if key in answer.value and name in question.value:
+            said, asked = answer.value[key], question.value[name]
+            if said != asked and (key == "question" or str(said) != str(asked)):
+                raise DataError(
+                    f"the {key} is not {asked!r}, which stands at this place of {references}",
+                    where=answer.where,
+                    remedy="answers must be in the order of the questions",
+                )
 
 
 def score_vqa(predictions: Path, references: Path | None) -> Scored:
@@ -97,6 +120,7 @@ def score_vqa(predictions: Path, references: Path | None) -> Scored:
             "perAnswerType": scores.per_answer_type,
         },
         per_item={str(key): value for key, value in scores.per_question.items()},
+        written=answers.values(),
     )
 
 
@@ -113,8 +137,14 @@ def score_mme(predictions: Path, references: Path | None) -> Scored:
         metrics = mme.score(subtasks)
     except ValueError as error:
         raise DataError(str(error), where=predictions) from None
-    missing = [name for name in known if name not in subtasks]
-    note = f"no files for {', '.join(missing)}: totals over them are left out"
+    warnings = [
+        f"{name}: {2 * mme.PICTURES[name] - len(answers)} of {2 * mme.PICTURES[name]} answers are "
+        "missing, not scored"
+        for name, answers in subtasks.items()
+        if len(answers) < 2 * mme.PICTURES[name]
+    ]
+    if missing := [name for name in known if name not in subtasks]:
+        warnings.append(f"no files for {', '.join(missing)}: totals over them are left out")
     return Scored(
         n=sum(map(len, subtasks.values())),
         metrics=metrics,
@@ -122,12 +152,14 @@ def score_mme(predictions: Path, references: Path | None) -> Scored:
             name: [mme.parse_answer(answer.prediction) for answer in answers]
             for name, answers in subtasks.items()
         },
-        warnings=[note] if missing else [],
+        warnings=warnings,
+        written=[answer.prediction for answers in subtasks.values() for answer in answers],
     )
 
 
 def _read_mme(path: Path) -> list[mme.Answer]:
-    answers = []
+    answers, asked = [], set()
+    most = 2 * mme.PICTURES[path.stem]
     for number, line in enumerate(read_file(path).splitlines(), 1):
         columns = line.split("\t")
         if len(columns) != 4:
@@ -135,9 +167,15 @@ def _read_mme(path: Path) -> list[mme.Answer]:
                 f"{len(columns)} columns, not 4 (picture, question, right answer, answer)",
                 where=f"{path}, line {number}",
             )
+        if (columns[0], columns[1]) in asked:
+            message = f"{columns[0]}, {columns[1]!r} stands twice"
+            raise DataError(message, where=f"{path}, line {number}", remedy="give each once")
+        asked.add((columns[0], columns[1]))
         answers.append(mme.Answer(columns[0], columns[2], columns[3]))
     if not answers:
         raise DataError("no lines", where=path)
+    if len(answers) > most:
+        raise DataError(f"{len(answers)} lines, but there are {most} questions", where=path)
     return answers
 
 
@@ -154,7 +192,8 @@ def score_stvqa(predictions: Path, references: Path | None) -> Scored:
     answers = read_answers(predictions)
     refuse_unknown(answers, wanted, predictions)
     values = {str(key): anls.similarity(answers[key], right) for key, right in wanted.items()}
-    return Scored(len(values), {"ANLS": sum(values.values()) / len(values)}, dict(values))
+    metrics = {"ANLS": sum(values.values()) / len(values)}
+    return Scored(len(values), metrics, dict(values), written=answers.values())
 
 
 def score_aokvqa(predictions: Path, references: Path | None) -> Scored:
@@ -195,7 +234,7 @@ def score_aokvqa(predictions: Path, references: Path | None) -> Scored:
             warnings.append(f"{name}: {len(missing)} of {len(values)} have no prediction, wrong")
     if others := sum(text not in questions[key].choices for key, text in chosen.items()):
         warnings.append(f"MC: {others} predictions are none of the choices, wrong")
-    return Scored(len(questions), metrics, per_item, warnings)
+    return Scored(len(questions), metrics, per_item, warnings, written.values())
 
 
 def _read_aokvqa(predictions: Path) -> tuple[dict[str, str], dict[str, str]]:

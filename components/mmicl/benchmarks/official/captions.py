@@ -90,7 +90,7 @@ def score_nocaps(predictions: Path, references: Path | None) -> Scored:
             metrics[_NOCAPS_NAMES.get(name, name)][part] = value
         per_item = _list_items(keys, scores)
     found = {**metrics, "not_computed": captions.NOT_COMPUTED}
-    return Scored(n=len(domains), metrics=found, per_item=per_item)
+    return Scored(n=len(domains), metrics=found, per_item=per_item, written=results.values())
 
 
 def _score_captions(
@@ -109,6 +109,7 @@ def _score_captions(
         metrics={**scores.overall, "not_computed": captions.NOT_COMPUTED},
         per_item=_list_items(ids, scores),
         warnings=[note] if missing else [],
+        written=results.values(),
     )
 
 

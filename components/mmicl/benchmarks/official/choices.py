@@ -9,6 +9,7 @@ from mmicl.benchmarks.official.reading import (
     index_records,
     need_references,
     pick_file,
+    read_choice,
     read_csv,
     read_mapping,
     read_number,
@@ -34,14 +35,13 @@ def score_nextqa(predictions: Path, references: Path | None) -> Scored:
     wanted = index_records(((truth.id, truth) for truth in truths), path)
     answers = {}
     for key, value in read_mapping(predictions).items():
-        entry = Record(f"{predictions}, {key}", value if isinstance(value, dict) else {})
-        answers[key] = entry.get("prediction", int) if entry.value else value
-        if not isinstance(answers[key], int):
-            raise DataError(f"{value!r} is no number of an option", where=entry.where)
+        where = f"{predictions}, {key}"
+        entry = Record(where, value if isinstance(value, dict) else {"prediction": value})
+        answers[key] = read_choice(entry.get("prediction", int), nextqa.OPTIONS, where)
         right = entry.value.get("answer")
         if right is not None and key in wanted and right != wanted[key].answer:
             message = f"says that the answer is {right}, {path.name} says {wanted[key].answer}"
-            raise DataError(message, where=entry.where)
+            raise DataError(message, where=where)
     unknown = compare_ids(answers, wanted, predictions)
     note = f"{len(unknown)} predictions for unknown questions, passed over as officially"
     return Scored(
@@ -60,10 +60,11 @@ def score_scienceqa(predictions: Path, references: Path | None) -> Scored:
     """
     path = pick_file(need_references(references, "problems.json"), "problems.json")
     needs = _read_language_bias(path.parent / "language_bias.json")
-    problems = {}
+    problems, choices = {}, {}
     for key, value in read_mapping(path).items():
         record = Record(f"{path}, {key}", value if isinstance(value, dict) else {})
         if record.get("split", str) == "test":
+            choices[key] = _count_choices(record)
             problems[key] = scienceqa.Problem(
                 subject=record.get("subject", str),
                 grade=record.get("grade", str),
@@ -77,19 +78,22 @@ def score_scienceqa(predictions: Path, references: Path | None) -> Scored:
     if bad := [key for key in needs if key not in problems or not problems[key].image]:
         message = f"problem {bad[0]} of language_bias.json is no test problem with a picture"
         raise DataError(message, where=path.parent)
-    results = {}
-    for key, value in read_mapping(predictions, "results").items():
-        try:
-            results[key] = int(value)
-        except (TypeError, ValueError):
-            message = f"{value!r} is no number of a choice"
-            raise DataError(message, where=f"{predictions}, {key}") from None
+    results = {
+        key: read_choice(value, choices.get(key), f"{predictions}, {key}")
+        for key, value in read_mapping(predictions, "results").items()
+    }
     refuse_unknown(results, problems, predictions)
     return Scored(
         n=len(problems),
         metrics=dict(scienceqa.score(results, problems)),
         per_item={key: results[key] == problem.answer for key, problem in problems.items()},
     )
+
+
+def _count_choices(record: Record) -> int | None:
+    """How many choices a problem has; None where the file leaves them out."""
+    choices = record.value.get("choices")
+    return len(choices) if isinstance(choices, list) and choices else None
 
 
 def _read_language_bias(path: Path) -> dict[str, bool]:
@@ -201,13 +205,18 @@ def score_iconqa(predictions: Path, references: Path | None) -> Scored:
     that is answered at all are wanted.
     """
     folder = need_references(references, "the folder of problems.json")
-    problems = _read_icons(folder)
+    problems, choices = _read_icons(folder)
     splits = read_mapping(pick_file(folder, "pid_splits.json"))
     files = sorted(predictions.glob("*.json")) if predictions.is_dir() else [predictions]
     given = index_records(
         (pair for path in files for pair in read_mapping(path, "results").items()), predictions
     )
-    results = {key: _read_icon_answer(predictions, key, value) for key, value in given.items()}
+    results = {}
+    for key, value in given.items():
+        answer = Record(f"{predictions}, {key}", {"answer": value}).get("answer", (int, str))
+        if key in choices:
+            answer = read_choice(answer, choices[key], f"{predictions}, {key}")
+        results[key] = str(answer)
     wanted: dict[str, iconqa.Problem] = {}
     for task in iconqa.TASKS:
         own = splits.get(f"{task}_test")
@@ -224,13 +233,15 @@ def score_iconqa(predictions: Path, references: Path | None) -> Scored:
         metrics=dict(iconqa.score(results, wanted)),
         per_item={key: results[key] == problem.answer for key, problem in wanted.items()},
         warnings=[note] if tasks else [],
+        written=[results[key] for key in wanted],
     )
 
 
-def _read_icons(folder: Path) -> dict[str, iconqa.Problem]:
+def _read_icons(folder: Path) -> tuple[dict[str, iconqa.Problem], dict[str, int | None]]:
+    """All problems, and how many choices those have that are not to be filled in."""
     path = pick_file(folder, "problems.json")
     skills = read_mapping(pick_file(folder, "pid2skills.json"))
-    problems = {}
+    problems, choices = {}, {}
     for key, value in read_mapping(path).items():
         record = Record(f"{path}, {key}", value if isinstance(value, dict) else {})
         task = record.get("ques_type", str)
@@ -238,15 +249,16 @@ def _read_icons(folder: Path) -> dict[str, iconqa.Problem]:
             raise DataError(f"ques_type is {task!r}", where=record.where)
         own = Record(f"{folder}, pid2skills.json", skills).get(key, list)
         problems[key] = iconqa.Problem(task, own, str(record.get("answer", (int, str))))
-    return problems
-
-
-def _read_icon_answer(predictions: Path, key: str, value: object) -> str:
-    return str(Record(f"{predictions}, {key}", {"answer": value}).get("answer", (int, str)))
+        if task != "fill_in_blank":
+            choices[key] = _count_choices(record)
+    return problems, choices
 
 
 def score_blink(predictions: Path, references: Path | None) -> Scored:
-    """A folder of the official tool's outputs, `<task>.json` with `val: [{answer, prediction}]`."""
+    """A folder of the official tool's outputs, `<task>.json`: `val: [{idx, answer, prediction}]`.
+
+    Questions of the val split that a file lacks are left out and counted.
+    """
     if references is not None:
         raise UserError("BLINK's outputs carry the answers", remedy="leave out --references")
     if not predictions.is_dir():
@@ -256,7 +268,7 @@ def score_blink(predictions: Path, references: Path | None) -> Scored:
     if not files or unknown:
         what = f"no task is called {unknown[0]}" if files else "no outputs (Counting.json, …)"
         raise UserError(what, where=predictions)
-    tasks = {}
+    tasks, warnings = {}, []
     for name, path in files.items():
         entries = index_records(
             ((record.get("idx", str), record) for record in read_table(path, "val")), path
@@ -265,25 +277,38 @@ def score_blink(predictions: Path, references: Path | None) -> Scored:
             key: (record.get("prediction", str), record.get("answer", str))
             for key, record in entries.items()
         }
-    missing = len(blink.TASKS) - len(tasks)
+        own = [f"val_{name}_{number}" for number in range(1, blink.TASKS[name] + 1)]
+        if strange := [key for key in entries if key not in own]:
+            message = f"idx {strange[0]!r} is none of {own[0]} to {own[-1]}"
+            raise DataError(message, where=entries[strange[0]].where)
+        if missing := len(own) - len(entries):
+            warnings.append(f"{name}: {missing} of {len(own)} questions are missing, not scored")
+    if missing := len(blink.TASKS) - len(tasks):
+        warnings.append(f"{missing} of {len(blink.TASKS)} tasks are missing: no Total")
     return Scored(
         n=sum(map(len, tasks.values())),
         metrics=dict(blink.score({name: list(pairs.values()) for name, pairs in tasks.items()})),
         per_item={
             key: one == other for task in tasks.values() for key, (one, other) in task.items()
         },
-        warnings=[f"{missing} of 14 tasks are missing: no Total"] if missing else [],
+        warnings=warnings,
+        written=[said for task in tasks.values() for said, _ in task.values()],
     )
 
 
 def score_winoground(predictions: Path, references: Path | None) -> Scored:
-    """Lines `{"label": "17_c0_i1", "score": 0.3}` (the published model scores' form)."""
+    """Lines `{"label": "17_c0_i1", "score": 0.3}` (the published model scores' form).
+
+    Without references the items are those of the dataset, 0 to 399; those without scores are left
+    out and counted.
+    """
     scores: dict[tuple[int, int, int], float] = index_records(
         (_read_pair(record) for record in read_table(predictions)), predictions
     )
-    items = sorted({item for item, _, _ in scores})
-    wanted = items
-    if references is not None:
+    wanted, missing = sorted({item for item, _, _ in scores if item < pairs.ITEMS}), 0
+    if references is None:
+        missing = pairs.ITEMS - len(wanted)
+    else:
         path = pick_file(references, "examples.jsonl", "data/examples.jsonl")
         wanted = [record.get("id", int) for record in read_table(path)]
     cells = [(item, c, i) for item in wanted for c in (0, 1) for i in (0, 1)]
@@ -296,6 +321,9 @@ def score_winoground(predictions: Path, references: Path | None) -> Scored:
             str(item): {"text": pairs.text_correct(table), "image": pairs.image_correct(table)}
             for item, table in zip(wanted, tables, strict=True)
         },
+        warnings=[f"{missing} of {pairs.ITEMS} items have no scores, not scored"]
+        if missing
+        else [],
     )
 
 

@@ -55,6 +55,7 @@ def score_gqa(predictions: Path, references: Path | None) -> Scored:
         metrics={**metrics, "not_computed": missing},
         per_item={key: answers[key] == one["answer"] for key, one in balanced.items()},
         warnings=[note] if unknown else [],
+        written=[answers[key] for key in balanced],
     )
 
 

@@ -62,6 +62,7 @@ def score_mmbench(predictions: Path, references: Path | None) -> Scored:
         metrics=dict(next(iter(scores.values())) if len(scores) == 1 else scores),
         per_item={str(key): hit for key, hit in right.items()},
         warnings=[note] if silent else [],
+        written=answers.values(),
     )
 
 

@@ -64,6 +64,7 @@ def score_websrc(predictions: Path, references: Path | None) -> Scored:
         n=len(questions),
         metrics={**_sum_up(scores, questions), **({"not_computed": missing} if missing else {})},
         per_item=scores,
+        written=texts.values(),
     )
 
 

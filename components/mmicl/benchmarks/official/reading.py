@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from mmicl.errors import DataError, UserError
 
 K = TypeVar("K")
 V = TypeVar("V")
+_SAME_SPLIT = "give the predictions for the references' own split"
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,15 @@ class Scored:
     """What a benchmark's official rule makes of a prediction file.
 
     `metrics` carry the official tool's names and units, `per_item` its judgement of every item.
-    `warnings` count what the official tool passes over in silence.
+    `warnings` count what the official tool passes over in silence. `written` are the answers in
+    words that were scored, of which `score_files` counts the empty ones.
     """
 
     n: int
     metrics: dict[str, Any]
     per_item: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    written: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -183,16 +186,18 @@ def compare_ids(predicted: Iterable[K], wanted: Iterable[K], where: object) -> l
     """See that every wanted id has a prediction; returns predicted ids that nobody wanted.
 
     Raises:
-        DataError: Some are missing; says how many and the first.
+        DataError: Some are missing; says how many and the first, and the same of unknown ones,
+            which a file of another split has.
     """
     wanted, predicted = list(wanted), list(predicted)
     known, answered = set(wanted), set(predicted)
+    unknown = [key for key in predicted if key not in known]
     if missing := [key for key in wanted if key not in answered]:
-        raise DataError(
-            f"{len(missing)} of {len(wanted)} have no prediction, the first is {missing[0]}",
-            where=where,
-        )
-    return [key for key in predicted if key not in known]
+        message = f"{len(missing)} of {len(wanted)} have no prediction, the first is {missing[0]}"
+        if not unknown:
+            raise DataError(message, where=where)
+        raise DataError(f"{message}; {_tell_unknown(unknown)}", where=where, remedy=_SAME_SPLIT)
+    return unknown
 
 
 def refuse_unknown(predicted: Iterable[K], wanted: Iterable[K], where: object) -> None:
@@ -202,11 +207,7 @@ def refuse_unknown(predicted: Iterable[K], wanted: Iterable[K], where: object) -
         DataError: Some are missing or unknown; says how many and the first.
     """
     if unknown := compare_ids(predicted, wanted, where):
-        raise DataError(
-            f"{len(unknown)} predictions for ids that the references do not have, "
-            f"the first is {unknown[0]}",
-            where=where,
-        )
+        raise DataError(_tell_unknown(unknown), where=where, remedy=_SAME_SPLIT)
 
 
 def pick_file(path: Path, *patterns: str) -> Path:
@@ -258,12 +259,39 @@ def read_number(value: object, where: str) -> float:
         DataError: It is something else.
     """
     try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        number = float(None if isinstance(value, bool) else value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
         raise DataError(f"{value!r} is not a number", where=where) from None
     if not math.isfinite(number):
         raise DataError(f"{value!r} is not finite", where=where)
     return number
+
+
+def read_choice(value: object, choices: int | None, where: str) -> int:
+    """The number of a choice, from 0, given as a whole number or as its digits.
+
+    Args:
+        value: As the file has it.
+        choices: How many there are; None where the references do not say.
+        where: The file and record.
+
+    Raises:
+        DataError: It is something else (true and 1.0 are), or there is no such choice.
+    """
+    if type(value) is not int and not (isinstance(value, str) and value.isdecimal()):
+        raise DataError(f"{_shorten(value)} is no number of a choice", where=where)
+    number = int(value)
+    if number < 0 or (choices is not None and number >= choices):
+        there = "" if choices is None else f", there are 0 to {choices - 1}"
+        raise DataError(f"there is no choice {number}{there}", where=where)
+    return number
+
+
+def _tell_unknown(unknown: list[K]) -> str:
+    return (
+        f"{len(unknown)} predictions for ids that the references do not have, "
+        f"the first is {unknown[0]}"
+    )
 
 
 def _as_list(value: Any) -> list[Any]:

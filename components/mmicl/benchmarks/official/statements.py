@@ -184,7 +184,11 @@ def _count_problems(path: Path) -> int:
 def _read_pairs(path: Path, count: int) -> list[tuple[int, int]]:
     pairs = []
     for number, pair in enumerate(_read_list(path), 1):
-        if not isinstance(pair, list) or len(pair) != 2 or any(one not in (0, 1) for one in pair):
+        if (
+            not isinstance(pair, list)
+            or len(pair) != 2
+            or not all(type(one) is int and one in (0, 1) for one in pair)
+        ):
             raise DataError(f"{pair!r} is not a pair of 0 or 1", where=f"{path}, entry {number}")
         pairs.append((int(pair[0]), int(pair[1])))
     if len(pairs) != count:

@@ -39,7 +39,8 @@ def score_video_qa(predictions: Path, references: Path | None) -> Scored:
     refuse_unknown(answers, wanted, predictions)
     right = {key: exact.is_right(answers[key], answer) for key, (_, answer) in wanted.items()}
     questions = {key: question for key, (question, _) in wanted.items()}
-    return Scored(len(wanted), dict(video_qa.score_by_kind(right, questions)), dict(right))
+    metrics = dict(video_qa.score_by_kind(right, questions))
+    return Scored(len(wanted), metrics, dict(right), written=answers.values())
 
 
 def score_ivqa(predictions: Path, references: Path | None) -> Scored:
@@ -58,7 +59,8 @@ def score_ivqa(predictions: Path, references: Path | None) -> Scored:
     }
     refuse_unknown(answers, wanted, predictions)
     credits = {key: video_qa.credit(answers[key], texts) for key, texts in wanted.items()}
-    return Scored(len(wanted), {"acc": sum(credits.values()) / len(credits)}, dict(credits))
+    metrics = {"acc": sum(credits.values()) / len(credits)}
+    return Scored(len(wanted), metrics, dict(credits), written=answers.values())
 
 
 def score_nextqa_open(predictions: Path, references: Path | None) -> Scored:
@@ -87,6 +89,7 @@ def score_nextqa_open(predictions: Path, references: Path | None) -> Scored:
         metrics=dict(wups.score(values, questions)),
         per_item=dict(values),
         warnings=[note] if unknown else [],
+        written=[answers[key] for key in questions],
     )
 
 

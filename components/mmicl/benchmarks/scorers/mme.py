@@ -16,6 +16,12 @@ PERCEPTION = (
 COGNITION = (
     "commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning",
 )  # fmt: skip
+PICTURES = {
+    "existence": 30, "count": 30, "position": 30, "color": 30, "posters": 147, "celebrity": 170,
+    "scene": 200, "landmark": 200, "artwork": 200, "OCR": 20, "commonsense_reasoning": 70,
+    "numerical_calculation": 20, "text_translation": 20, "code_reasoning": 20,
+}  # fmt: skip
+"""Sub-task -> how many pictures it has, as the templates of eval_tool.zip (Your_Results) list."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+OPTIONS = 5
 TYPES = ("CW", "CH", "TN+TP", "TC", "DC", "DL", "DO")
 _MERGED = {"TN": "TN+TP", "TP": "TN+TP"}
 _CATEGORIES = {"Acc_C": "C", "Acc_T": "T", "Acc_D": "D"}

@@ -5,6 +5,7 @@ Of an item's four scores s[caption][image], caption k belongs to image k. Ties a
 
 from collections.abc import Sequence
 
+ITEMS = 400
 Scores = Sequence[Sequence[float]]
 """s[caption][image], 2 x 2."""
 
