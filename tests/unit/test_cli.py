@@ -47,6 +47,26 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments: tuple[str, ...], messa
     assert message in lines[0]
 
 
+def test_score_as_json_is_one_object_and_nothing_else(tmp_path: Path) -> None:
+    answers = [{"image_id": key, "caption": "a red cat on a mat" * key} for key in (0, 1)]
+    truths = [{"image_id": key, "caption": "a cat on a mat"} for key in (0, 1, 2)]
+    (tmp_path / "results.json").write_text(json.dumps(answers))
+    (tmp_path / "captions.json").write_text(json.dumps({"annotations": truths}))
+    result = mmicl(
+        "score", "coco_caption", "--predictions", str(tmp_path / "results.json"),
+        "--references", str(tmp_path / "captions.json"), "--json", "--per-item",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    scored = json.loads(result.stdout)
+    assert set(scored) == {"benchmark", "n", "metrics", "warnings", "per_item"}
+    assert (scored["benchmark"], scored["n"]) == ("coco_caption", 2)
+    assert 0 < scored["metrics"]["Bleu_1"] <= 1
+    assert scored["warnings"] == [
+        "1 of 3 images have no caption and are not scored, as officially",
+        "1 answers are empty, scored as the official tool does",
+    ]
+
+
 def test_outside_a_checkout_says_so(tmp_path: Path) -> None:
     result = mmicl("plan", cwd=tmp_path)
     assert result.returncode == 2
