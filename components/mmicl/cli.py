@@ -203,13 +203,14 @@ def ingest(
         list[str] | None,
         typer.Option("--file", help="role=path: a file named otherwise; see docs/datasets.md."),
     ] = None,
+    frames: Annotated[int | None, typer.Option(help="Of each video; 8 by default.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read one dataset outside the pipeline: counts per split, quarantined by reason."""
     from mmicl.stages.ingest import ingest_uri
 
     names = split_pairs(file or [])
-    print_object(ingest_uri(dataset, source, out, Paths.here(), names), as_json)
+    print_object(ingest_uri(dataset, source, out, Paths.here(), names, frames), as_json)
 
 
 @app.command(rich_help_panel="Run")

@@ -40,6 +40,12 @@ class Dataset(Section):
     pictures: Annotated[str, Field(pattern=r"^(raw|images)/[^/]+$")]
     """Where they lie below data/, as its ingest depends on it: raw/ITSELF, or images/OTHER for what
     another dataset has stored of the same collection, and this one need not store again."""
+    files: dict[str, str]
+    """Role -> path within the source, for official files that are named otherwise (docs/datasets.md
+    lists the roles)."""
+    frames: Positive | None
+    """Of each video, at duration * i / (frames + 1); null takes the reader's own number, 8, and is
+    all that a dataset without videos may have."""
 
     @property
     def lender(self) -> str | None:

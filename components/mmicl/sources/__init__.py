@@ -31,7 +31,7 @@ from mmicl.sources.open_ended_mi import OPEN_ENDED_MI
 from mmicl.sources.pope import POPE
 from mmicl.sources.raven import RAVEN
 from mmicl.sources.raven_iq import RAVEN_IQ
-from mmicl.sources.reader import Reader, name_files
+from mmicl.sources.reader import Reader, name_files, set_frames
 from mmicl.sources.refcoco import REFCOCO
 from mmicl.sources.scienceqa import SCIENCEQA
 from mmicl.sources.stvqa import STVQA
@@ -107,6 +107,7 @@ __all__ = [
     "find_reader",
     "ingest_dataset",
     "name_files",
+    "set_frames",
 ]
 
 

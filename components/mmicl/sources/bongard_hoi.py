@@ -6,15 +6,22 @@ evaluation's. Pictures lie as in HAKE, below `hake/`.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 from mmicl.errors import DataError
 from mmicl.records import Example, Split
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError
+from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError
 
 SHOTS = 6
+PARTS = tuple(
+    f"{split}_{objects}_obj_{actions}_act"
+    for split in ("val", "test")
+    for objects in ("seen", "unseen")
+    for actions in ("seen", "unseen")
+)
+"""The official files of val and test, by what the training split has shown."""
 QUESTION = (
     "<image:0> to <image:5> share something that <image:6> to <image:11> do not have. "
     "Does <image:12> have it?"
@@ -30,22 +37,20 @@ class Picture(Official):
 def find_problems(context: ReadContext) -> Iterator[Record]:
     """Every problem, by its file and its number in it."""
     for path in context.files("**/bongard_hoi_*.json"):
-        split = _split(path)
+        stem = PurePosixPath(context.official_name(path)).stem.removeprefix("bongard_hoi_")
+        split = _split(stem)
         if split is None:
             continue
         value = context.read_json(path)
         if not isinstance(value, list):
             raise DataError("is no array", where=f"{context.dataset}: {context.name(path)}")
-        stem = path.stem.removeprefix("bongard_hoi_")
         for number, entry in enumerate(value, start=1):
             yield Record(split, f"{stem}-{number}", context.name(path), entry)
 
 
-def _split(path: Path) -> Split | None:
-    """The split that a file's name begins with, `bongard_hoi_test_unseen_obj_seen_act`."""
-    name = path.stem.removeprefix("bongard_hoi_")
-    splits: tuple[Split, ...] = ("train", "val", "test")
-    return next((split for split in splits if name.split("_")[0] == split), None)
+def _split(stem: str) -> Split | None:
+    """The split that a file's own name begins with, `test_unseen_obj_seen_act`."""
+    return next((split for split in SPLITS if stem.split("_")[0] == split), None)
 
 
 def convert_problem(record: Record, context: ReadContext) -> Iterator[Example]:
@@ -99,4 +104,9 @@ BONGARD_HOI = Reader(
         records="train 23,041, val 17,187, test 13,941 problems",
         makes="six pictures with and six without an action, and one to be judged: yes or no",
     ),
+    roles={
+        "train": "bongard_hoi_train.json",
+        **{part: f"bongard_hoi_{part}.json" for part in PARTS},
+        "images": "hake/",
+    },
 )

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast
 
 from pydantic import ValidationError
@@ -144,8 +144,9 @@ def join_annotations(
         or annotation that is malformed, or annotation that stands alone.
     """
     for path in context.files(pattern, f"annotations/{pattern}"):
-        split, file = official_split(path.stem), context.name(path)
-        table = AnnotationFile(path.stem, _read_categories(context, path))
+        stem = PurePosixPath(context.official_name(path)).stem
+        split, file = official_split(stem), context.name(path)
+        table = AnnotationFile(stem, _read_categories(context, path))
         annotations: dict[int, list[Annotation]] = defaultdict(list)
         for entry in context.stream_section(path, "annotations"):
             try:
@@ -238,4 +239,10 @@ COCO_CAPTION = Reader(
         records="train2017 118,287 pictures, val2017 5,000; about five captions each",
         makes="a picture and a caption; in val and test all captions of a picture are its answers",
     ),
+    roles={
+        "train": "captions_train2017.json",
+        "val": "captions_val2017.json",
+        "train_images": "train2017/",
+        "val_images": "val2017/",
+    },
 )

@@ -76,4 +76,10 @@ COCO_REGION = Reader(
         records="train2017 860,001 boxes, val2017 36,781, crowds and small objects included",
         makes="the frame and the crop of one object; its category is the answer",
     ),
+    roles={
+        "train": "instances_train2017.json",
+        "val": "instances_val2017.json",
+        "train_images": "train2017/",
+        "val_images": "val2017/",
+    },
 )

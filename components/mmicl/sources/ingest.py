@@ -70,7 +70,9 @@ def ingest_dataset(
     """
     with replace_folder(images_out) as images, replace_folder(examples_out) as tables:
         with ImageWriter(images, lender and Lender(lender)) as writer:
-            context = ReadContext(name, folder, writer, resplit, named=reader.named)
+            context = ReadContext(
+                name, folder, writer, resplit, named=reader.named, frame_count=reader.frames or 0
+            )
             intake = _read(reader, context, tables)
         if not intake.records:
             files = ", ".join(reader.files)

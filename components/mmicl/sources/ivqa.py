@@ -8,8 +8,7 @@ video's id, or by id, start and end where a video has several.
 from collections.abc import Iterator
 
 from mmicl.records import Example
-from mmicl.sources.msrvtt_qa import FRAMES
-from mmicl.sources.reader import Page, Reader
+from mmicl.sources.reader import FRAMES, Page, Reader
 from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, Text
 from mmicl.sources.tables import read_table
 from mmicl.sources.texts import refuse_reserved
@@ -47,7 +46,7 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
     said = (row.answer1, row.answer2, row.answer3, row.answer4, row.answer5)
     refuse_reserved(said)
     names = [row.video_id, f"{row.video_id}_{row.start}_{row.end}"]
-    images = context.frames(FRAMES, *(f"videos/{name}.mp4" for name in names))
+    images = context.frames(*(f"videos/{name}.mp4" for name in names))
     yield context.example(
         record.split, record.id, task="video", images=images, question=row.question,
         answers=tuple(answer for answer in said if answer.strip()), target=most_common(said),
@@ -68,7 +67,8 @@ IVQA = Reader(
         use="test",
         url="https://antoyang.github.io/just-ask.html",
         records="train 5,994, val 1,999, test 2,000",
-        makes="four frames of a video and a question; the most common of five answers",
+        makes="frames of a video and a question; the most common of five answers",
     ),
     roles={"train": "train.csv", "val": "val.csv", "test": "test.csv", "videos": "videos/"},
+    frames=FRAMES,
 )

@@ -140,4 +140,5 @@ MANTIS = Reader(
         records="Mantis-Instruct 721,000, Mantis-Eval 217",
         makes="several pictures and a conversation that counts them; the last answer is the target",
     ),
+    roles={"train": "train.json", "val": "val.json", "test": "test.json"},
 )

@@ -40,7 +40,7 @@ class Question(Official):
 def find_questions(context: ReadContext) -> Iterator[Record]:
     """Every row whose answer is public; a value is (row, pictures by index)."""
     for path in context.files("*.tsv"):
-        match = re.match(r"mmbench_(dev|test)", path.name, re.IGNORECASE)
+        match = re.match(r"mmbench_(dev|test)", context.official_name(path), re.IGNORECASE)
         if match is None:
             continue
         pictures: dict[str, str] = {}
@@ -101,4 +101,5 @@ MMBENCH = Reader(
         records="dev 1,164 questions (4,377 rows of the circular evaluation), test 1,784 (6,718)",
         makes="hint and question about a picture, two to four options",
     ),
+    roles={"dev": "mmbench_dev.tsv", "test": "mmbench_test.tsv"},
 )

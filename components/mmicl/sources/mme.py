@@ -34,7 +34,7 @@ class Question(Official):
 def find_pictures(context: ReadContext) -> Iterator[Record]:
     """Every text file of every sub-task: one picture with its two questions."""
     for subtask in SUBTASKS:
-        folder = context.folder / subtask
+        folder = context.folder / context.named.get(f"{subtask}/", subtask)
         texts = folder / QUESTIONS if (folder / QUESTIONS).is_dir() else folder
         pictures = folder / PICTURES if (folder / PICTURES).is_dir() else folder
         paths = sorted(texts.glob("*.txt"))
@@ -59,8 +59,7 @@ def _read_text(path: Path, context: ReadContext) -> str | RecordError:
 
 def convert_picture(record: Record, context: ReadContext) -> Iterator[Example]:
     """Both questions of a picture: the official score needs the two together."""
-    place = PurePosixPath(record.file)
-    subtask, stem = place.parts[0], place.stem
+    subtask, stem = record.id.partition("-")[0], PurePosixPath(record.file).stem
     questions = read_questions(record.value)
     image, name = _store_picture(subtask, stem, context)
     # sub-tasks over COCO's photos ask about the same ones, which other datasets show too
@@ -124,4 +123,5 @@ MME = Reader(
         records="2,374 questions over 1,187 pictures",
         makes="two yes/no questions about each picture",
     ),
+    roles={subtask: f"{subtask}/" for subtask in SUBTASKS},
 )

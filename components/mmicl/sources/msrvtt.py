@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from mmicl.records import Example, Split
 from mmicl.sources.coco import spread_captions
 from mmicl.sources.json_tables import read_list
-from mmicl.sources.msrvtt_qa import FOLDERS, FRAMES
-from mmicl.sources.reader import Page, Reader
+from mmicl.sources.msrvtt_qa import FOLDERS
+from mmicl.sources.reader import FRAMES, Page, Reader
 from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text, explain_invalid
 
 FILES = ("train_val_videodatainfo.json", "test_videodatainfo.json")
@@ -78,7 +78,7 @@ def convert_video(record: Record, context: ReadContext) -> Iterator[Example]:
     return spread_captions(
         context, record.split, record.id, [(str(one.sen_id), one.caption) for one in record.value],
         task="video_caption",
-        images=context.frames(FRAMES, *(f"{at}{record.id}.mp4" for at in FOLDERS)),
+        images=context.frames(*(f"{at}{record.id}.mp4" for at in FOLDERS)),
         question="", group=f"msrvtt-{record.id.removeprefix('video')}",
         meta={"video_id": record.id},
     )  # fmt: skip
@@ -97,7 +97,8 @@ MSRVTT = Reader(
         use="train",
         url="https://www.microsoft.com/en-us/research/publication/msr-vtt-a-large-video-description-dataset-for-bridging-video-and-language",
         records="train 6,513 videos, val 497, test 2,990; twenty captions each",
-        makes="four frames of a video and a caption",
+        makes="frames of a video and a caption",
     ),
     roles={"train_val": FILES[0], "test": FILES[1], "videos": "videos/"},
+    frames=FRAMES,
 )

@@ -3,15 +3,12 @@
 from collections.abc import Iterator
 
 from mmicl.records import Example, Split
-from mmicl.sources.reader import Page, Reader
+from mmicl.sources.reader import FRAMES, Page, Reader
 from mmicl.sources.reading import Official, ReadContext, Record, Text, dump_meta
 
 FILES: dict[str, Split] = {"train_qa.json": "train", "val_qa.json": "val", "test_qa.json": "test"}
 FOLDERS = ("videos/", "videos/all/", "TrainValVideo/", "TestVideo/", "")
 """Where MSR-VTT's releases have the videos."""
-FRAMES = 4
-"""The released project samples 8: at 32 placeholders each, half the model's prompt. Four keep a
-video among the longer samples of the other tasks, and by the rule still span three fifths of it."""
 
 
 class Question(Official):
@@ -35,7 +32,7 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
     """One question with the frames of its video."""
     question = Question.model_validate(record.value)
     places = [f"{folder}video{question.video_id}.mp4" for folder in FOLDERS]
-    images = context.frames(FRAMES, *places)
+    images = context.frames(*places)
     group = f"msrvtt-{question.video_id}"
     split = context.split(record.split, group)
     meta = {"video_id": question.video_id, "category_id": question.category_id}
@@ -59,7 +56,7 @@ MSRVTT_QA = Reader(
         use="train",
         url="https://github.com/xudejing/video-question-answering",
         records="train 158,581, val 12,278, test 72,821",
-        makes="four frames of a video and a question; one word is the answer",
+        makes="frames of a video and a question; one word is the answer",
     ),
     roles={
         "train": "train_qa.json",
@@ -67,4 +64,5 @@ MSRVTT_QA = Reader(
         "test": "test_qa.json",
         "videos": "videos/",
     },
+    frames=FRAMES,
 )

@@ -7,8 +7,7 @@ number the same questions. The official videos are AVI.
 from collections.abc import Iterator
 
 from mmicl.records import Example
-from mmicl.sources.msrvtt_qa import FRAMES
-from mmicl.sources.reader import Page, Reader
+from mmicl.sources.reader import FRAMES, Page, Reader
 from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError, Text
 from mmicl.sources.tables import read_table
 
@@ -45,7 +44,7 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
     question = Question.model_validate(record.value)
     video = question.video_id
     names = (f"vid{video}.avi", f"vid{video}.mp4", f"{video}.avi", f"{video}.mp4")
-    images = context.frames(FRAMES, *(f"videos/{name}" for name in names))
+    images = context.frames(*(f"videos/{name}" for name in names))
     yield context.example(
         record.split, str(question.id), task="video", images=images, question=question.question,
         answers=(question.answer,), target=question.answer, group=f"msvd-{video}",
@@ -66,7 +65,7 @@ MSVD_QA = Reader(
         use="test",
         url="https://github.com/xudejing/video-question-answering",
         records="train 30,933, val 6,415, test 13,157",
-        makes="four frames of a video and a question; one word is the answer",
+        makes="frames of a video and a question; one word is the answer",
     ),
     roles={
         "train": "train_qa.json",
@@ -77,4 +76,5 @@ MSVD_QA = Reader(
         "test_csv": "test.csv",
         "videos": "videos/",
     },
+    frames=FRAMES,
 )

@@ -10,8 +10,7 @@ from typing import Literal
 
 from mmicl.errors import DataError
 from mmicl.records import Example
-from mmicl.sources.msrvtt_qa import FRAMES
-from mmicl.sources.reader import Page, Reader
+from mmicl.sources.reader import FRAMES, Page, Reader
 from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError, Text
 from mmicl.sources.tables import read_table
 from mmicl.sources.texts import refuse_reserved
@@ -111,7 +110,7 @@ def convert_open(record: Record, context: ReadContext) -> Iterator[Example]:
 
 
 def _frames(context: ReadContext, video: str, place: str) -> tuple[str, ...]:
-    return context.frames(FRAMES, f"videos/{video}.mp4", f"NExTVideo/{place}.mp4", f"{video}.mp4")
+    return context.frames(f"videos/{video}.mp4", f"NExTVideo/{place}.mp4", f"{video}.mp4")
 
 
 ROLES = {
@@ -130,9 +129,10 @@ NEXTQA = Reader(
         use="test",
         url="https://github.com/doc-doc/NExT-QA",
         records="train 34,132, val 4,996, test 8,564",
-        makes="four frames of a video, a question and five options",
+        makes="frames of a video, a question and five options",
     ),
     roles=ROLES,
+    frames=FRAMES,
 )
 NEXTQA_OPEN = Reader(
     name="nextqa_open",
@@ -147,7 +147,8 @@ NEXTQA_OPEN = Reader(
         use="test",
         url="https://github.com/doc-doc/NExT-OE",
         records="train 37,523, val 5,343, test 9,178",
-        makes="four frames of a video and a question; an answer of a few words, sometimes two",
+        makes="frames of a video and a question; an answer of a few words, sometimes two",
     ),
     roles=ROLES,
+    frames=FRAMES,
 )

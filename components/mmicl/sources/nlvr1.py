@@ -14,6 +14,7 @@ from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Te
 
 FILES: dict[str, Split] = {"train": "train", "dev": "val", "test": "test"}
 ORDERS = 6
+PICTURES = "images/"
 
 
 class Sentence(Official):
@@ -31,7 +32,7 @@ def find_sentences(context: ReadContext) -> Iterator[Record]:
         path = context.find(f"{name}.json", f"{name}/{name}.json", f"nlvr/{name}/{name}.json")
         if path is None:
             continue
-        pictures = context.name(path.with_name("images"))
+        pictures = context.named.get(PICTURES, context.name(path.with_name("images")))
         for record in context.read_records(path, split, "identifier"):
             if isinstance(record.value, RecordError):
                 yield record
@@ -75,4 +76,5 @@ NLVR1 = Reader(
         records="train 12,409, dev 988, test 989",
         makes="a sentence about a drawn picture; true or false",
     ),
+    roles={"train": "train.json", "dev": "dev.json", "test": "test.json", "images": "images/"},
 )

@@ -67,4 +67,10 @@ NLVR2 = Reader(
         records="train 86,373, dev 6,982, test 6,967",
         makes="a sentence about two pictures; true or false",
     ),
+    roles={
+        "train": "train.json",
+        "dev": "dev.json",
+        "test": "test1.json",
+        "images": "images/",
+    },
 )

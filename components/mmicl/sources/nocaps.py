@@ -56,4 +56,5 @@ NOCAPS = Reader(
         records="val 4,500 photos with ten captions each; test 10,600 (not public)",
         makes="a photo; all its captions are answers",
     ),
+    roles={"captions": "nocaps_val_4500_captions.json", "images": "val/"},
 )

@@ -27,9 +27,11 @@ mmicl ingest vsr --source FOLDER --out /tmp/vsr --file test=zeroshot/test.jsonl
 ```
 
 `FOLDER` holds the files named below. Where yours are named otherwise, `--file role=path` says so,
-the path being within `FOLDER`; a dataset without roles finds its files by a pattern. Nothing is
-read outside of `FOLDER`. The numbers of records are the makers' own, for comparison with the
-counts in the manifest; *use* is what MMICL does with a dataset, which a profile need not follow.
+the path being within `FOLDER` (`datasets.NAME.files` in params.yaml); a dataset without roles finds
+its files wherever they lie. Of a video `--frames N` (`datasets.NAME.frames`) are taken, frame i at
+duration * i / (N + 1). Nothing is read outside of `FOLDER`. The numbers of records are the makers'
+own, for comparison with the counts in the manifest; *use* is what MMICL does with a dataset, which
+a profile need not follow.
 
 Datasets that ask about the same photos share them: `datasets.vqav2.pictures: images/coco` of
 params.yaml takes from the dataset `coco`, which comes before, what that one has stored, by path or
@@ -72,6 +74,8 @@ def write_section(reader: Reader) -> str:
     if reader.roles:
         roles = ", ".join(f"`{role}` (`{name}`)" for role, name in reader.roles.items())
         lines.append(f"- roles: {roles}")
+    if reader.frames:
+        lines.append(f"- frames of a video: {reader.frames}, unless `frames` says otherwise")
     return "\n".join([*lines, ""])
 
 

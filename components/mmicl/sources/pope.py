@@ -30,9 +30,10 @@ class Question(Official):
 def find_questions(context: ReadContext) -> Iterator[Record]:
     """Every question of every setting; a record's id begins with its file's name."""
     for path in context.files("**/*pope_*.json"):
-        if path.stem.rpartition("_")[2] in SETTINGS:
+        stem = PurePosixPath(context.official_name(path)).stem
+        if stem.rpartition("_")[2] in SETTINGS:
             for record in context.read_records(path, "test", "question_id"):
-                yield Record("test", f"{path.stem}-{record.id}", record.file, record.value)
+                yield Record("test", f"{stem}-{record.id}", record.file, record.value)
 
 
 def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
@@ -44,7 +45,8 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
     image = context.image(*(f"{folder}{name}" for name in names for folder in FOLDERS))
     group = group_name(int(coco[1])) if coco else f"pope-{PurePosixPath(name).stem}"
     split = context.split(record.split, group)
-    pictures, _, setting = PurePosixPath(record.file).stem.rpartition("_")
+    file = context.official_name(context.folder / record.file)
+    pictures, _, setting = PurePosixPath(file).stem.rpartition("_")
     meta = {
         "question_id": question.question_id, "setting": setting, "pictures": pictures,
         "image": name,
@@ -71,4 +73,8 @@ POPE = Reader(
         records="3,000 questions for each of random, popular, adversarial; 500 pictures",
         makes="is there such an object in the picture? yes or no",
     ),
+    roles={
+        **{setting: f"coco_pope_{setting}.json" for setting in SETTINGS},
+        "images": "val2014/",
+    },
 )

@@ -10,6 +10,9 @@ from mmicl.images.decoding import ImageError
 from mmicl.records import Example, Rejected
 from mmicl.sources.reading import ReadContext, Record, RecordError, explain_invalid, write_plainly
 
+FRAMES = 8
+"""Of a video, as the released project's T5 data has them (NUM_FRAMES)."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -46,8 +49,9 @@ class Reader:
             ImageError or pydantic's ValidationError for a record that cannot be used.
         page: What the list of datasets says of it.
         roles: Role -> official file, or folder with a slash behind it, that `--file role=path` may
-            name otherwise. A reader without roles finds its files by a pattern.
+            name otherwise. A reader without roles finds its files wherever they lie.
         named: Official file or folder -> where it lies, for the roles that were named otherwise.
+        frames: Frames of each video (`mmicl.images.video.sample_times`); None without videos.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Reader:
     page: Page
     roles: Mapping[str, str] = field(default_factory=dict)
     named: Mapping[str, str] = field(default_factory=dict)
+    frames: int | None = None
 
     def read(self, context: ReadContext) -> Iterator[list[Example] | Rejected]:
         """Read a dataset: for each official record its Examples, or why there are none.
@@ -85,17 +90,32 @@ class Reader:
                 yield _reject(record, context, RecordError(error.reason, str(error)))
 
 
-def name_files(reader: Reader, files: Mapping[str, str]) -> Reader:
+def name_files(reader: Reader, files: Mapping[str, str], where: str = "--file") -> Reader:
     """A reader that finds the files of some roles where `files` (role -> path) says.
 
     Raises:
-        UserError: The reader has no such role; names those that it has.
+        UserError: The reader has no such role; names those that it has, and `where` it was asked.
     """
     for role in files:
         if role not in reader.roles:
             known = f"roles are {', '.join(reader.roles)}" if reader.roles else "it has no roles"
-            raise UserError(f"{reader.name} has no role {role}", where="--file", remedy=known)
+            raise UserError(f"{reader.name} has no role {role}", where=where, remedy=known)
     return replace(reader, named={reader.roles[role]: path for role, path in files.items()})
+
+
+def set_frames(reader: Reader, frames: int | None, where: str = "--frames") -> Reader:
+    """A reader that takes so many frames of each video; None leaves its own number.
+
+    Raises:
+        UserError: It reads no videos, or the number is below 1; `where` it was asked.
+    """
+    if frames is None:
+        return reader
+    if reader.frames is None:
+        raise UserError(f"{reader.name} reads no videos", where=where, remedy="leave it out")
+    if frames < 1:
+        raise UserError(f"{frames} frames of a video", where=where, remedy="1 or more")
+    return replace(reader, frames=frames)
 
 
 def _check_encodable(example: Example) -> None:

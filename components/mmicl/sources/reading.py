@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, TypeVar
 
@@ -126,6 +127,8 @@ class ReadContext:
     """What is sound but not taken, and how much of it."""
     named: Mapping[str, str] = field(default_factory=dict)
     """Official file or folder (`img/`) -> where it lies in this copy, if it is named otherwise."""
+    frame_count: int = 0
+    """Frames of each video."""
     _pictures: dict[Path, str | ImageError] = field(default_factory=dict)
     _videos: dict[Path, tuple[str, ...] | ImageError] = field(default_factory=dict)
 
@@ -167,13 +170,32 @@ class ReadContext:
         return path and self._hold(path)
 
     def files(self, *patterns: str) -> list[Path]:
-        """All files of some patterns, in the order of their paths.
+        """All files of some patterns, in the order of their official paths.
+
+        A file that is named otherwise (`named`) stands for those of its official name.
 
         Raises:
             DataError: One is a link that leads out of the dataset's folder.
         """
         found = {path for pattern in patterns for path in self.folder.glob(pattern)}
-        return [self._hold(path) for path in sorted(found) if path.is_file()]
+        for official, own in self.named.items():
+            if any(fnmatch(official, pattern.rpartition("/")[2]) for pattern in patterns):
+                found = {path for path in found if path.name != official} | {self.folder / own}
+        ordered = sorted(found, key=lambda path: path.with_name(self.official_name(path)))
+        return [self._hold(path) for path in ordered if path.is_file()]
+
+    def official_name(self, path: Path) -> str:
+        """What the file of a path is officially called, without folders, by `named`."""
+        names = (name for name, own in self.named.items() if self.folder / own == path)
+        return PurePosixPath(next(names, path.name)).name
+
+    def locate(self, name: str) -> Path:
+        """Where a file that a record names lies in this copy, by `named`.
+
+        Raises:
+            RecordError: It leads out of the dataset's folder.
+        """
+        return self.safe_path(self._place(name))
 
     def _hold(self, path: Path) -> Path:
         """A table that was found by its name, refused where it is a link to the outside."""
@@ -202,7 +224,9 @@ class ReadContext:
         except RecordError as error:
             raise UserError(error.detail, where=own, remedy="name one within it") from None
         if not (path.is_dir() if official.endswith("/") else path.is_file()):
-            raise UserError(f"no such {official}", where=own, remedy="see --file")
+            raise UserError(
+                f"no such {official}", where=own, remedy="see --file and datasets.*.files"
+            )
 
     def name(self, path: Path) -> str:
         """A file's name within the dataset."""
@@ -321,8 +345,8 @@ class ReadContext:
             if isinstance(key, str):
                 yield self.name(path), key
 
-    def frames(self, count: int, *names: str) -> tuple[str, ...]:
-        """Store frames of an official video (`read_frames`); their references in order of time.
+    def frames(self, *names: str) -> tuple[str, ...]:
+        """Store `frame_count` frames of an official video; their references in order of time.
 
         Raises:
             RecordError: A name leads out of the dataset's folder.
@@ -333,13 +357,14 @@ class ReadContext:
             raise ImageError("missing_video", "no such video", where=names[0])
 
         def store() -> tuple[str, ...]:
-            return tuple(self.writer.add_pixels(frame) for frame in read_frames(path, count))
+            frames = read_frames(path, self.frame_count)
+            return tuple(self.writer.add_pixels(frame) for frame in frames)
 
         return _once(self._videos, path, store)
 
     def _seek(self, names: Sequence[str]) -> Path | None:
         """The first of several places that has a file."""
-        paths = (self.safe_path(self._place(name)) for name in names)
+        paths = (self.locate(name) for name in names)
         return next((path for path in paths if path.is_file()), None)
 
     def safe_path(self, name: str) -> Path:

@@ -118,7 +118,7 @@ def _read_boxes(
     context: ReadContext, question: Question, size: tuple[int, int]
 ) -> list[list[float]]:
     """The boxes of a picture's metadata, one per object."""
-    path = context.safe_path(f"vcr1images/{question.metadata_fn}")
+    path = context.locate(f"vcr1images/{question.metadata_fn}")
     if not path.is_file():
         raise RecordError("missing_metadata", question.metadata_fn)
     metadata = Metadata.model_validate_json(path.read_bytes())
@@ -133,6 +133,7 @@ def _read_boxes(
     return metadata.boxes
 
 
+ROLES = {**{split: f"{split}.jsonl" for split in SPLITS}, "images": "vcr1images/"}
 VCR = Reader(
     name="vcr",
     task="vcr",
@@ -148,4 +149,5 @@ VCR = Reader(
         records="train 212,923, val 26,534, test 25,263 (its answers are not public)",
         makes="the frame and a crop for each object that is spoken of; four answers",
     ),
+    roles=ROLES,
 )

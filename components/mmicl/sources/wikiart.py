@@ -121,4 +121,9 @@ WIKIART = Reader(
         records="81,446 artworks in all: 64,993 with a genre, 19,052 with an artist",
         makes="an artwork and the question for genre, artist and style; a phrase with the three",
     ),
+    roles={
+        **{f"{name}_{kind}": f"{kind}_{name}.csv" for name in FILES for kind in KINDS},
+        **{f"{kind}_names": f"{kind}_class.txt" for kind in KINDS},
+        "images": "wikiart/",
+    },
 )

@@ -62,4 +62,5 @@ WINOGROUND = Reader(
         records="400",
         makes="two pictures and two captions of the same words; four yes/no questions",
     ),
+    roles={"items": "data/examples.jsonl", "images": "data/images/"},
 )

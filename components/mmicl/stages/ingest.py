@@ -9,7 +9,7 @@ from mmicl.config import load_config
 from mmicl.errors import UserError
 from mmicl.files import replace_folder
 from mmicl.paths import Paths
-from mmicl.sources import READERS, Reader, find_reader, ingest_dataset, name_files
+from mmicl.sources import READERS, Reader, find_reader, ingest_dataset, name_files, set_frames
 from mmicl.stages import StageContext
 
 
@@ -19,8 +19,9 @@ def run(context: StageContext) -> None:
         raise UserError("ingest needs a dataset", remedy="run mmicl stage ingest@DATASET")
     name, paths = context.item, context.paths
     dataset = context.config.datasets[name]
+    reader = name_files(find_reader(dataset.reader), dataset.files, f"datasets.{name}.files")
     manifest = ingest_dataset(
-        find_reader(dataset.reader),
+        set_frames(reader, dataset.frames, f"datasets.{name}.frames"),
         paths.raw(name),
         paths.examples(name),
         paths.images(name),
@@ -41,24 +42,30 @@ def run(context: StageContext) -> None:
 
 
 def ingest_uri(
-    dataset: str, source: str, out: Path, paths: Paths, names: Mapping[str, str] | None = None
+    dataset: str,
+    source: str,
+    out: Path,
+    paths: Paths,
+    names: Mapping[str, str] | None = None,
+    frames: int | None = None,
 ) -> dict[str, Any]:
     """Read one dataset outside the pipeline, with its official splits and any share quarantined.
 
     `dataset` is a reader, or a dataset of params.yaml whose reader is meant.
     `out` gets examples.parquet, rejected.parquet, pictures.parquet, manifest.json and images/.
     A plain folder is read in place; it may lie anywhere. `names` says which files play which
-    role where they are named otherwise (docs/datasets.md). The quarantine is this command's
+    role where they are named otherwise (docs/datasets.md), `frames` how many to take of each video
+    (None: the reader's own number). The quarantine is this command's
     purpose, so only a dataset without a single sound record is refused.
 
     Returns:
         The manifest (`mmicl.sources.ingest_dataset`).
 
     Raises:
-        UserError: The reader, source or `out` is wrong.
+        UserError: The reader, a role, `frames`, source or `out` is wrong.
         DataError: A whole file cannot be read, or no record can.
     """
-    reader = name_files(_choose_reader(dataset, paths), names or {})
+    reader = set_frames(name_files(_choose_reader(dataset, paths), names or {}), frames)
     out = out.expanduser().resolve()
     _check_replaceable(out)
     work = paths.cache("ingest")

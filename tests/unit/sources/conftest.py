@@ -16,7 +16,7 @@ from mmicl.images.store import ImageStore
 from mmicl.mic.queries import expand
 from mmicl.mic.scheme import find_fault
 from mmicl.records import Example, Rejected
-from mmicl.sources import EXAMPLES, READERS, REJECTED, ingest_dataset, name_files
+from mmicl.sources import EXAMPLES, READERS, REJECTED, ingest_dataset, name_files, set_frames
 from mmicl.world import generate
 from mmicl.world.writers.msrvtt_qa import save_video
 
@@ -55,7 +55,9 @@ def ingest(tmp_path: Path) -> Callable[..., Ingested]:
     def run(reader: str, folder: Path, limit: float = 0.0, **options: Any) -> Ingested:
         out = tmp_path / options.pop("out", "out")
         manifest = ingest_dataset(
-            name_files(READERS[reader], options.pop("files", {})),
+            set_frames(
+                name_files(READERS[reader], options.pop("files", {})), options.pop("frames", None)
+            ),
             folder,
             out / "examples",
             out / "images",

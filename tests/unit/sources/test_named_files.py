@@ -7,8 +7,14 @@ import pytest
 from typer.testing import CliRunner
 
 from mmicl.cli import app, split_pairs
+from mmicl.config import check_config, read_params
 from mmicl.errors import UserError
+from mmicl.paths import Paths
 from mmicl.sources import READERS
+from mmicl.stages import StageContext
+from mmicl.stages import ingest as ingest_stage
+
+ROOT = Path(__file__).resolve().parents[3]
 
 LINE = {"image": "000000000007.jpg", "caption": "The cat is under it.", "label": 1}
 
@@ -53,6 +59,22 @@ def test_a_wrong_role_or_path_is_refused(
     (folder.parent / "outside.jsonl").write_text(json.dumps(LINE))
     with pytest.raises(UserError, match=message):
         ingest("vsr", folder, files=files)
+
+
+def test_a_role_of_params_names_a_file(folder: Path, tmp_path: Path) -> None:
+    paths = Paths(tmp_path, tmp_path / "state")
+    params = read_params(ROOT / "profiles" / "tiny.yaml")
+    entry = params["datasets"]["nlvr2"]
+    entry |= {"reader": "vsr", "files": {"test": "mine/zero.jsonl"}}
+    paths.raw("nlvr2").parent.mkdir(parents=True)
+    folder.rename(paths.raw("nlvr2"))
+    context = StageContext("ingest@nlvr2", "nlvr2", check_config(params, "test"), paths, "0")
+    ingest_stage.run(context)
+    assert context.facts["splits"] == {"train": 0, "val": 0, "test": 1}
+    entry["files"] = {"validation": "test.jsonl"}
+    context = StageContext("ingest@nlvr2", "nlvr2", check_config(params, "test"), paths, "0")
+    with pytest.raises(UserError, match=r"datasets\.nlvr2\.files: vsr has no role validation"):
+        ingest_stage.run(context)
 
 
 @pytest.mark.parametrize("pairs", [["dev"], ["dev="], ["=x"], ["dev=a", "dev=b"]])

@@ -91,7 +91,7 @@ def test_msrvtt(official, ingest, film) -> None:
     film(folder, "TrainValVideo/video0.mp4", "TrainValVideo/video1.mp4")
     result = ingest("msrvtt", folder, limit=0.8)
     assert result.targets == {"video0-0": "a man sings", "video0-1": "singing", "video1": "a dog"}
-    assert {len(row.images) for row in result.examples} == {4}
+    assert {len(row.images) for row in result.examples} == {8}
     assert result.of("val")[0].group == "msrvtt-1"
     assert result.reasons == {
         "sentence 3": "reserved_token", "video3": "malformed", "sentence 4": "unknown_video",

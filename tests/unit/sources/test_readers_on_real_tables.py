@@ -75,7 +75,7 @@ def test_nextqa_options(shared_data: Path, tmp_path: Path, ingest, film) -> None
         example = examples[f"{row['video']}_{row['qid']}"]
         assert example.choices == tuple(row[f"a{place}"] for place in range(5))
         assert example.target == row[f"a{row['answer']}"]
-        assert (example.task, len(example.images), example.split) == ("video_choice", 4, "val")
+        assert (example.task, len(example.images), example.split) == ("video_choice", 8, "val")
     assert set(result.manifest["quarantined"]) == {"missing_video"}
 
 
@@ -104,7 +104,7 @@ def test_msvd_qa_takes_the_official_avi_and_quarantines_a_truncated_one(
     film(folder, f"videos/vid{whole}.avi", f"videos/vid{cut}.avi")
     path = folder / f"videos/vid{cut}.avi"
     path.write_bytes(path.read_bytes().partition(b"idx1")[0][:-40])
-    result = ingest("msvd_qa", folder, limit=0.99)
+    result = ingest("msvd_qa", folder, limit=0.99, frames=4)
     assert {row.group for row in result.examples} == {f"msvd-{whole}"}
     assert all(len(set(row.images)) == 4 for row in result.examples)
     (reason,) = {row.reason for row in result.rejected if row.reason != "missing_video"}
