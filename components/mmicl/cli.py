@@ -303,8 +303,8 @@ def predict(
 SCORED = (
     "aokvqa, blink, bongard_hoi, coco_caption, flickr30k, gqa, hateful_memes, iconqa, ivqa, "
     "mmbench, mme, msrvtt_qa, msvd_qa, nextqa, nextqa_open, nlvr1, nlvr2, nocaps, okvqa, "
-    "pope, raven, raven_iq, scienceqa, stvqa, textvqa, vcr, visdial, vizwiz, vqav2, vsr, "
-    "websrc, winoground."
+    "pope, raven, raven_iq, scienceqa, stvqa, textvqa, vcr, vcr_rationale, visdial, "
+    "vizwiz, vqav2, vsr, websrc, winoground."
 )
 """What `mmicl score` knows, said here because its modules take seconds to import."""
 

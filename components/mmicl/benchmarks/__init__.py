@@ -27,7 +27,7 @@ from mmicl.benchmarks.raven_iq import RAVEN_IQ
 from mmicl.benchmarks.scienceqa import SCIENCEQA
 from mmicl.benchmarks.stvqa import STVQA
 from mmicl.benchmarks.textvqa import TEXTVQA
-from mmicl.benchmarks.vcr import VCR
+from mmicl.benchmarks.vcr import VCR, VCR_RATIONALE
 from mmicl.benchmarks.visdial import VISDIAL
 from mmicl.benchmarks.vizwiz import VIZWIZ
 from mmicl.benchmarks.vqav2 import VQAV2
@@ -69,6 +69,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         STVQA,
         TEXTVQA,
         VCR,
+        VCR_RATIONALE,
         VISDIAL,
         VIZWIZ,
         VQAV2,

@@ -1,6 +1,7 @@
-"""VCR, Q -> A: which of four answers; the likeliest text is the model's choice."""
+"""VCR: which of four answers (Q -> A), or of four rationales (QA -> R); the likeliest is chosen."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,19 +13,19 @@ CHOICES = 4
 
 
 def judge(items: Sequence[Item]) -> Columns:
-    """Whether the right answer has the highest log-likelihood."""
+    """Whether the right option has the highest log-likelihood."""
     values = [credit(item.predictions[0].scores, item.example.answer_index) for item in items]
     return {"right": np.array(values, float), "n": np.ones(len(items))}
 
 
 def guess(examples: Sequence[Example], _: Sequence[Example]) -> Columns:
-    """One of the answers at random."""
+    """One of the options at random."""
     values = [1 / len(example.choices) for example in examples]
     return {"right": np.array(values), "n": np.ones(len(examples))}
 
 
 def constant(train: Sequence[Example]) -> Constant:
-    """The answer at the place where the training split's right ones stand most often."""
+    """The option at the place where the training split's right ones stand most often."""
     place = int(most_common([str(example.answer_index) for example in train]) or 0)
     return Constant(str(place), tuple(float(number == place) for number in range(CHOICES)))
 
@@ -42,3 +43,4 @@ VCR = Benchmark(
     constant=constant,
     licence="VCR research licence; pictures from LSMDC and YouTube",
 )
+VCR_RATIONALE = replace(VCR, name="vcr_rationale", version="vcr/qa2r")

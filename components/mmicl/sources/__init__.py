@@ -36,7 +36,7 @@ from mmicl.sources.refcoco import REFCOCO
 from mmicl.sources.scienceqa import SCIENCEQA
 from mmicl.sources.stvqa import STVQA
 from mmicl.sources.textvqa import TEXTVQA
-from mmicl.sources.vcr import VCR
+from mmicl.sources.vcr import VCR, VCR_RATIONALE
 from mmicl.sources.visdial import VISDIAL
 from mmicl.sources.visual_genome import VISUAL_GENOME
 from mmicl.sources.vizwiz import VIZWIZ
@@ -88,6 +88,7 @@ READERS: dict[str, Reader] = {
         STVQA,
         TEXTVQA,
         VCR,
+        VCR_RATIONALE,
         VISDIAL,
         VISUAL_GENOME,
         VIZWIZ,

@@ -1,6 +1,7 @@
-"""VCR, Q -> A: interconnected images, the frame and one crop for each object that is spoken of.
+"""VCR: interconnected images, the frame and one crop for each object that is spoken of.
 
-Official `{train,val}.jsonl` and `vcr1images/` with a metadata file per picture (boxes in pixels).
+Q -> A asks for the answer, QA -> R gives the right one and asks for the rationale. Official
+`{train,val}.jsonl` and `vcr1images/` with a metadata file per picture (boxes in pixels).
 A token that is a list of object numbers becomes references to their crops; the released project's
 `clip_box` crops every detected box, we crop those mentioned (the others are never referred to).
 """
@@ -17,6 +18,7 @@ from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordE
 from mmicl.sources.texts import refuse_reserved
 
 Tokens = list[str | list[int]]
+WHY: Tokens = ["Why", "?"]
 _JOINED = re.compile(r" (?=[.,;:!?)]|'(?:s|re|ve|ll|d|m|t)\b|n't\b)")
 """Blanks that tokenising put before punctuation and contractions."""
 
@@ -34,6 +36,13 @@ class Question(Official):
     answer_label: int
 
 
+class Reasoned(Question):
+    """A line with its rationales, which belong to the right answer."""
+
+    rationale_choices: list[Tokens] = Field(min_length=2)
+    rationale_label: int
+
+
 class Metadata(Official):
     """A picture's metadata file; a box is left, top, right, bottom, score."""
 
@@ -42,7 +51,9 @@ class Metadata(Official):
     boxes: list[list[float]]
 
 
-def find_questions(context: ReadContext) -> Iterator[Record]:
+def find_questions(
+    context: ReadContext, labels: Sequence[str] = ("answer_label",)
+) -> Iterator[Record]:
     """Every question whose answer is public."""
     for split in SPLITS:
         path = context.find(f"{split}.jsonl", f"vcr1annots/{split}.jsonl")
@@ -52,26 +63,58 @@ def find_questions(context: ReadContext) -> Iterator[Record]:
             if (
                 isinstance(record.value, dict)
                 and split == "test"
-                and ("answer_label" not in record.value)
+                and not record.value.keys() >= set(labels)
             ):
                 context.unused["questions of test.jsonl without public answers"] += 1
             else:
                 yield record
 
 
+def find_rationales(context: ReadContext) -> Iterator[Record]:
+    """Every question whose answer and rationale are public."""
+    return find_questions(context, ("answer_label", "rationale_label"))
+
+
 def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
-    """The frame, the crops of the objects mentioned, and four answers that speak of them."""
+    """Four answers to a question."""
     question = Question.model_validate(record.value)
-    if not 0 <= question.answer_label < len(question.answer_choices):
-        raise RecordError("malformed", f"answer_label {question.answer_label}")
-    tokens = [question.question, *question.answer_choices]
+    _check_label("answer_label", question.answer_label, question.answer_choices)
+    yield _ask(
+        record, context, question, [question.question], question.answer_choices,
+        question.answer_label,
+    )  # fmt: skip
+
+
+def convert_rationale(record: Record, context: ReadContext) -> Iterator[Example]:
+    """A question with its right answer, and four reasons for that."""
+    question = Reasoned.model_validate(record.value)
+    _check_label("answer_label", question.answer_label, question.answer_choices)
+    _check_label("rationale_label", question.rationale_label, question.rationale_choices)
+    said = [question.question, question.answer_choices[question.answer_label], WHY]
+    yield _ask(
+        record, context, question, said, question.rationale_choices, question.rationale_label
+    )
+
+
+def _check_label(name: str, label: int, choices: Sequence[Tokens]) -> None:
+    if not 0 <= label < len(choices):
+        raise RecordError("malformed", f"{name} {label}")
+
+
+def _ask(
+    record: Record, context: ReadContext, question: Question, said: Sequence[Tokens],
+    options: Sequence[Tokens], label: int,
+) -> Example:  # fmt: skip
+    """The frame and the crops of the objects that what is said and the options speak of."""
+    tokens = [*said, *options]
     mentioned = sorted(
         {number for text in tokens for token in text if isinstance(token, list) for number in token}
     )
     if mentioned and not 0 <= mentioned[0] <= mentioned[-1] < len(question.objects):
         raise RecordError("malformed", f"no object {mentioned[-1]} of {len(question.objects)}")
     places = {number: place for place, number in enumerate(mentioned, start=1)}
-    asked, *choices = (write_tokens(text, places) for text in tokens)
+    written = [write_tokens(text, places) for text in tokens]
+    asked, choices = " ".join(written[: len(said)]), written[len(said) :]
 
     frame = context.image(f"vcr1images/{question.img_fn}")
     boxes = _read_boxes(context, question, context.size(frame))
@@ -80,12 +123,12 @@ def convert_question(record: Record, context: ReadContext) -> Iterator[Example]:
         for number in mentioned
     ]
     split = context.split(record.split, question.img_id)
-    target = choices[question.answer_label]
+    target = choices[label]
     names = ["the picture", *(question.objects[number] for number in mentioned)]
-    yield Example(
+    return Example(
         id=f"{context.dataset}/{split}/{question.annot_id}", dataset=context.dataset, split=split,
         task="vcr", images=(frame, *crops), question=asked, choices=tuple(choices),
-        answers=(target,), answer_index=question.answer_label, target=target,
+        answers=(target,), answer_index=label, target=target,
         group=question.img_id,
         meta=dump_meta({"annot_id": question.annot_id, "image_names": names}),
     )  # fmt: skip
@@ -148,6 +191,26 @@ VCR = Reader(
         url="https://visualcommonsense.com",
         records="train 212,923, val 26,534, test 25,263 (its answers are not public)",
         makes="the frame and a crop for each object that is spoken of; four answers",
+    ),
+    roles=ROLES,
+)
+VCR_RATIONALE = Reader(
+    name="vcr_rationale",
+    task="vcr",
+    files=VCR.files,
+    licence=VCR.licence,
+    find=find_rationales,
+    convert=convert_rationale,
+    page=Page(
+        title="VCR, rationales",
+        category="visual reasoning",
+        use="train",
+        url=VCR.page.url,
+        records=VCR.page.records,
+        makes=(
+            "the frame and a crop for each object that is spoken of; question and right answer, "
+            "and four rationales"
+        ),
     ),
     roles=ROLES,
 )

@@ -208,6 +208,25 @@ def test_vcr_reads_the_leaderboards_form(tmp_path: Path) -> None:
         score_files("vcr", bad, references)
 
 
+def test_vcr_rationales_are_scored_after_the_right_answer(tmp_path: Path) -> None:
+    labels = [{"answer_label": 2, "rationale_label": 1}, {"answer_label": 0, "rationale_label": 3}]
+    references = write(
+        tmp_path / "val.jsonl",
+        lines(*({"annot_id": f"val-{n}", **label} for n, label in enumerate(labels))),
+    )
+    columns = [f"rationale_conditioned_on_a{a}_{r}" for a in range(4) for r in range(4)]
+    rows = [["0"] * 16, ["0"] * 16]
+    rows[0][2 * 4 + 1] = ".9"  # right after the right answer
+    rows[0][0 * 4 + 0] = "1"  # after a wrong one: not looked at
+    rows[1][0 * 4 + 2] = ".9"
+    table = "annot_id," + ",".join(columns) + "\n"
+    table += "".join(f"val-{n}," + ",".join(row) + "\n" for n, row in enumerate(rows))
+    scored = score_files("vcr_rationale", write(tmp_path / "answers.csv", table), references)
+    assert scored["metrics"] == {"QA->R": 0.5}
+    with pytest.raises(DataError, match="no answer_0"):
+        score_files("vcr", write(tmp_path / "answers.csv", table), references)
+
+
 def test_raven_reads_targets_from_the_official_archives(tmp_path: Path) -> None:
     folder = tmp_path / "raven" / "center_single"
     folder.mkdir(parents=True)

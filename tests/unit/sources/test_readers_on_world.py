@@ -163,6 +163,64 @@ def test_vcr_refers_to_crops_of_the_objects_spoken_of(world, ingest) -> None:
                 assert f"<image:{spoken.index(token[0]) + 1}>" in row.question
 
 
+def test_vcr_rationales_follow_the_right_answer(world, ingest) -> None:
+    folder = world("vcr")
+    result = ingest("vcr_rationale", folder)
+    official = {entry["annot_id"]: entry for entry in lines(folder / "val.jsonl")}
+    assert len(result.of("val")) == len(official)
+    for row in result.of("val"):
+        entry = official[json.loads(row.meta)["annot_id"]]
+        answer = entry["answer_choices"][entry["answer_label"]]
+        texts = [entry["question"], answer, *entry["rationale_choices"]]
+        spoken = sorted(
+            {n for text in texts for token in text if isinstance(token, list) for n in token}
+        )
+        assert json.loads(row.meta)["image_names"][1:] == [entry["objects"][n] for n in spoken]
+        assert len(row.images) == 1 + len(spoken)
+        assert row.question.endswith(" Why?")
+        for token in answer:
+            words = [token] if isinstance(token, str) else [f"<image:{spoken.index(token[0]) + 1}>"]
+            assert words[0] in row.question
+        assert len(row.choices) == len(entry["rationale_choices"])
+        assert row.choices[entry["rationale_label"]] == row.target
+        assert row.answer_index == entry["rationale_label"]
+        # the wrong answers are not given, nor what they alone speak of
+        assert row.group == entry["img_id"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"rationale_label": 9}, "malformed"),
+        ({"answer_label": -1}, "malformed"),
+        ({"rationale_choices": [["one"]]}, "malformed"),
+        ({"rationale_choices": [["it"], [[99]]], "rationale_label": 0}, "malformed"),
+        ({"rationale_choices": [["it"], ["<image0>"]], "rationale_label": 0}, "reserved_token"),
+        ({"rationale_choices": [["it"], []], "rationale_label": 0}, "empty_text"),
+    ],
+)
+def test_vcr_rationales_that_cannot_be_used(world, ingest, change: dict, reason: str) -> None:
+    folder = world("vcr")
+    entries = lines(folder / "val.jsonl")
+    entries[0] |= change
+    (folder / "val.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    result = ingest("vcr_rationale", folder, limit=0.5)
+    assert result.reasons == {entries[0]["annot_id"]: reason}
+
+
+def test_vcr_without_rationale_labels_is_counted_not_rejected(world, ingest) -> None:
+    folder = world("vcr")
+    entries = lines(folder / "test.jsonl")
+    for entry in entries:
+        del entry["rationale_label"]
+    (folder / "test.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    result = ingest("vcr_rationale", folder)
+    assert result.manifest["unused"] == {
+        "questions of test.jsonl without public answers": len(entries)
+    }
+    assert len(ingest("vcr", folder, out="answers").of("test")) == len(entries)
+
+
 def test_vcr_without_labels_is_counted_not_rejected(world, ingest) -> None:
     folder = world("vcr")
     entries = lines(folder / "test.jsonl")

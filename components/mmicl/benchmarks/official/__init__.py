@@ -47,6 +47,7 @@ OFFICIAL: dict[str, Callable[[Path, Path | None], Scored]] = {
     "stvqa": answers.score_stvqa,
     "textvqa": answers.score_vqa,
     "vcr": choices.score_vcr,
+    "vcr_rationale": choices.score_vcr_rationale,
     "visdial": dialogs.score_visdial,
     "vizwiz": answers.score_vqa,
     "vqav2": answers.score_vqa,

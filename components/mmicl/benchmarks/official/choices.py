@@ -1,5 +1,6 @@
 """Choices: NExT-QA, ScienceQA, VCR, RAVEN, IconQA, BLINK, Winoground, in their official files."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from mmicl.benchmarks.official.reading import (
@@ -107,24 +108,48 @@ def _read_language_bias(path: Path) -> dict[str, bool]:
 
 
 def score_vcr(predictions: Path, references: Path | None) -> Scored:
-    """The leaderboard's CSV (annot_id, answer_0 … answer_3, …) against val.jsonl, Q -> A alone."""
+    """The leaderboard's CSV (annot_id, answer_0 … answer_3, …) against val.jsonl, Q -> A."""
+    return _score_vcr(predictions, references, "Q->A", "answer_label", lambda _: "answer")
+
+
+def score_vcr_rationale(predictions: Path, references: Path | None) -> Scored:
+    """The leaderboard's CSV against val.jsonl, QA -> R: the columns of the right answer alone.
+
+    They are `rationale_conditioned_on_a<answer>_0` to `_3` (rowanz/r2c, `eval_for_leaderboard.py`).
+    """
+
+    def name_columns(record: Record) -> str:
+        return f"rationale_conditioned_on_a{record.get('answer_label', int)}"
+
+    return _score_vcr(predictions, references, "QA->R", "rationale_label", name_columns)
+
+
+def _score_vcr(
+    predictions: Path,
+    references: Path | None,
+    metric: str,
+    label: str,
+    name_columns: Callable[[Record], str],
+) -> Scored:
+    """The column of the highest of four scores, by the name of a question's columns."""
     path = pick_file(need_references(references, "val.jsonl"), "val.jsonl", "vcr1annots/val.jsonl")
-    wanted = index_records(
+    known = index_records(
         (
-            (record.get("annot_id", str), record.get("answer_label", int))
+            (record.get("annot_id", str), (record.get(label, int), name_columns(record)))
             for record in read_table(path)
         ),
         path,
     )
-    answers = index_records(
-        (
-            (record.get("annot_id", str), [read_score(record, f"answer_{k}") for k in range(4)])
-            for record in read_csv(predictions)
-        ),
-        predictions,
-    )
-    refuse_unknown(answers, wanted, predictions)
-    return _score_choices(answers, wanted, "Q->A")
+
+    def read(record: Record) -> tuple[str, list[float]]:
+        key = record.get("annot_id", str)
+        if key not in known:
+            return key, []  # refused below
+        return key, [read_score(record, f"{known[key][1]}_{k}") for k in range(4)]
+
+    answers = index_records(map(read, read_csv(predictions)), predictions)
+    refuse_unknown(answers, known, predictions)
+    return _score_choices(answers, {key: right for key, (right, _) in known.items()}, metric)
 
 
 def score_raven(predictions: Path, references: Path | None) -> Scored:
