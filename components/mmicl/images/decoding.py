@@ -55,7 +55,7 @@ def read_picture(path: Path) -> Picture:
 
     Raises:
         ImageError: The file is missing, too large, of another format, animated, of a mode whose
-            range is not known (16 bit grey, float), or does not decode to its end.
+            range is not known (16 bits a channel, float), or does not decode to its end.
     """
     try:
         size = path.stat().st_size
@@ -80,6 +80,8 @@ def check_picture(data: bytes, name: str) -> Picture:
     key = hashlib.sha256(data).hexdigest()
     with _open(data, name) as image:
         width, height = image.size
+        if image.format == "PNG":
+            _check_depth(data, name)
         _load(image, name)
         stored = image
         if image.mode not in _STORABLE:
@@ -129,6 +131,16 @@ def _open(data: bytes, name: str) -> Image.Image:
     if image.format in FORMATS and getattr(image, "is_animated", False):
         raise ImageError("animated", "an animation, not a picture", where=name)
     return image
+
+
+def _check_depth(png: bytes, name: str) -> None:
+    """Refuse 16 bits a channel: Pillow halves those of colour without a word, to mode RGB.
+
+    The header is the first chunk, and the depth follows its width and height (PNG, 11.2.1).
+    """
+    if png[12:16] == b"IHDR" and png[24] == 16:
+        message = "16 bits a channel have no fixed range of 8 bits"
+        raise ImageError("unsupported_mode", message, where=name)
 
 
 def _load(image: Image.Image, name: str) -> None:

@@ -78,17 +78,21 @@ def animate(kind: str) -> bytes:
     return encode(frames[0], kind, save_all=True, append_images=frames[1:])
 
 
-def bomb() -> bytes:
-    """A PNG of a few bytes that says it has 10,000 megapixels."""
+def write_png(width: int, height: int, depth: int, pixels: bytes) -> bytes:
+    """An RGB PNG of any header."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return (
             struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         )
 
-    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    data = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
+    data = chunk(b"IDAT", zlib.compress(pixels))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
+
+
+BOMB = write_png(100_000, 100_000, 8, bytes(1000))
+"""Of a few bytes, that says it has 10,000 megapixels."""
 
 
 def flip(data: bytes, place: int) -> bytes:
@@ -104,11 +108,12 @@ PICTURES: dict[str, tuple[bytes, str]] = {
     "truncated.jpg": (JPEG[: len(JPEG) // 2], "truncated_image"),
     "truncated.png": (PNG[: len(PNG) // 2], "truncated_image"),
     "truncated.webp": (encode(noise(), "WEBP", lossless=True)[:-200], "unknown_format"),
-    "bomb.png": (bomb(), "too_many_pixels"),
+    "bomb.png": (BOMB, "too_many_pixels"),
     "animated.png": (animate("PNG"), "animated"),
     "animated.webp": (animate("WEBP"), "animated"),
     "animated.gif": (animate("GIF"), "unknown_format"),
     "deep-grey.png": (encode(DEEP, "PNG"), "unsupported_mode"),
+    "deep-colour.png": (write_png(2, 2, 16, bytes(2 * (1 + 12))), "unsupported_mode"),
     "empty.jpg": (b"", "empty_file"),
     "page.jpg": (b"<html>404 Not Found</html>", "unknown_format"),
     "vector.png": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "unknown_format"),
