@@ -121,6 +121,10 @@ class Build(Section):
     validation: Count
     """Samples held out of the val split, per dataset of `finetune`."""
     max_images: Annotated[int, Field(ge=1, le=20)]
+    """Of a prompt, in training data and benchmarks: beyond it exemplars are left out."""
+    max_tokens: Positive | None
+    """Likewise the tokens of a prompt by the model's own tokenizer, images included and target not;
+    null sets no limit. A query that is too long by itself is left out and counted, never cut."""
     max_exemplars: Count
     scheme: Scheme
 

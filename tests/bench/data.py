@@ -21,7 +21,8 @@ from mmicl.augment.bank import shipped_bank
 from mmicl.config import Build, load_config
 from mmicl.files import open_rows, read_rows, write_json
 from mmicl.images.store import ImageStore
-from mmicl.mic.builder import Recipe, build
+from mmicl.mic.builder import build
+from mmicl.mic.recipe import Recipe
 from mmicl.model.features import FeatureStore
 from mmicl.model.loading import load_model
 from mmicl.records import Example, Sample

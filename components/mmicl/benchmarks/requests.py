@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from mmicl.benchmarks.benchmark import Benchmark
 from mmicl.config import Scheme
 from mmicl.errors import DataError, UserError
+from mmicl.mic.budget import WHOLE, Budget
 from mmicl.mic.chance import draw, rank
 from mmicl.mic.exemplars import ExemplarPool
 from mmicl.mic.scheme import find_fault, render
@@ -34,6 +35,7 @@ class Protocol:
         seed: Of every draw.
         entry: The name in params, where it is not the benchmark's own.
         draw: Which draw of the worked examples; all else is the same in all of them.
+        budget: What a prompt may hold, as in training.
     """
 
     benchmark: Benchmark
@@ -43,6 +45,7 @@ class Protocol:
     seed: int
     entry: str = ""
     draw: int = 0
+    budget: Budget = WHOLE
 
     @property
     def name(self) -> str:
@@ -54,6 +57,10 @@ class Protocol:
         """The seed of the worked examples; that of the first draw is the seed itself."""
         return draw(2**31, "exemplars", self.seed, self.draw) if self.draw else self.seed
 
+    def pick_template(self, example: Example, task: str) -> Template:
+        """The template of all questions of an Example, whose scores are compared."""
+        return pick_template(self.bank, task, self.seed, example.id)
+
 
 @dataclass
 class Chosen:
@@ -63,9 +70,7 @@ class Chosen:
     excluded: Counter[str] = field(default_factory=Counter)
 
 
-def choose_examples(
-    examples: Sequence[Example], benchmark: Benchmark, scheme: Scheme, limit: int, seed: int
-) -> Chosen:
+def choose_examples(protocol: Protocol, examples: Sequence[Example], limit: int) -> Chosen:
     """Take whole groups of the test split in seeded order, `limit` Examples at the most.
 
     Where there is no test split it is the benchmark's own. Groups that would exceed the limit are
@@ -75,6 +80,7 @@ def choose_examples(
         DataError: There is no such Example, one is of another task, or none can be asked.
         UserError: Every group is larger than the limit.
     """
+    benchmark, seed = protocol.benchmark, protocol.seed
     chosen, groups = Chosen(), defaultdict(list)
     split = "test" if any(one.split == "test" for one in examples) else benchmark.split
     for official in examples:
@@ -87,9 +93,7 @@ def choose_examples(
         if example is None:
             chosen.excluded["left out by the official score"] += 1
             continue
-        queries = benchmark.ask(example)
-        faults = {find_fault(query, scheme) for query in queries} - {"", "no target"}
-        if faults:
+        if faults := _find_faults(protocol, example):
             chosen.excluded[min(faults)] += 1
         else:
             groups[example.group].append(example)
@@ -110,6 +114,16 @@ def choose_examples(
         )
     chosen.examples.sort(key=lambda example: example.id)
     return chosen
+
+
+def _find_faults(protocol: Protocol, example: Example) -> set[str]:
+    """Why an Example cannot be asked; it need have no target."""
+    queries = protocol.benchmark.ask(example)
+    template = None
+    if protocol.budget.max_tokens is not None:
+        template = protocol.pick_template(example, queries[0].task)
+    faults = {find_fault(query, protocol.scheme, protocol.budget, template) for query in queries}
+    return faults - {"", "no target"}
 
 
 def write_requests(
@@ -148,7 +162,7 @@ def write_requests(
     asked = []
     for example in examples:
         queries = benchmark.ask(example)
-        template = pick_template(protocol.bank, queries[0].task, protocol.seed, example.id)
+        template = protocol.pick_template(example, queries[0].task)
         shown = example
         if pictures is not None:
             shown = example.model_copy(update={"images": pictures[example.id]})
@@ -156,7 +170,12 @@ def write_requests(
         for own, query in zip(queries, benchmark.ask(shown), strict=True):
             exemplars = pool.choose(own, shots, protocol.exemplar_seed) if shots else []
             rendered = render(
-                query, template, exemplars, scheme=protocol.scheme, text_only=text_only
+                query,
+                template,
+                exemplars,
+                scheme=protocol.scheme,
+                budget=protocol.budget,
+                text_only=text_only,
             )
             meta = {"template": template.id, "exemplars": list(rendered.exemplars)}
             request = Request(

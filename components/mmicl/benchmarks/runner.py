@@ -115,10 +115,12 @@ def run_benchmark(
         UserError: Limit or shots do not fit.
     """
     benchmark, seed = protocol.benchmark, protocol.seed
-    chosen = choose_examples(examples, benchmark, protocol.scheme, limit, seed)
+    chosen = choose_examples(protocol, examples, limit)
     recast = (benchmark.recast(example) for example in examples if example.split == "train")
     train = [example for example in recast if example is not None]
-    pool = ExemplarPool(train if protocol.shots else (), scheme=protocol.scheme)
+    pool = ExemplarPool(
+        train if protocol.shots else (), scheme=protocol.scheme, budget=protocol.budget
+    )
     asked = write_requests(protocol, chosen.examples, pool)
     runs = {MODEL: _answer(asked, asker, MODEL)}
     if "blank" in controls:

@@ -14,52 +14,21 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from mmicl.config import Build, Quota
 from mmicl.errors import DataError
 from mmicl.files import RowWriter, make_table, replace_folder, write_json
 from mmicl.mic.chance import draw
 from mmicl.mic.exemplars import ExemplarPool, Place
 from mmicl.mic.queries import Query, expand
+from mmicl.mic.recipe import Recipe
 from mmicl.mic.scheme import render
-from mmicl.mic.selection import Counts, HeldOut, Survey, draw_queries, survey, take
-from mmicl.mic.templates import TASKS, pick_template
-from mmicl.records import Example, Sample, Split, Template
-from mmicl.supervision import Stream
+from mmicl.mic.selection import Counts, Survey, draw_queries, survey, take
+from mmicl.mic.templates import TASKS
+from mmicl.records import Example, Sample
 
 Value = TypeVar("Value")
-Bank = Mapping[str, list[Template]]
 PARTS = ("pretrain", "finetune", "val")
 ROWS_A_TASK = 4096
 """Examples or samples of one work that is shared out."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What decides which samples come out of a dataset, beside its Examples.
-
-    Attributes:
-        bank: Task -> templates.
-        config: Quotas, budget and switches.
-        seed: Of every draw.
-        held_out: Pictures that neither queries nor exemplars may show (`find_held_out`).
-        share: Does a work for every item, as `map` does; on other processors as well.
-    """
-
-    bank: Bank
-    config: Build
-    seed: int
-    held_out: HeldOut = field(default_factory=dict)
-    share: Stream = map
-
-    @property
-    def plan(self) -> list[tuple[str, Split, Mapping[str, Quota]]]:
-        """Part, the split it is taken from, and its quotas by dataset."""
-        config = self.config
-        return [
-            ("pretrain", "train", config.pretrain),
-            ("finetune", "train", config.finetune),
-            ("val", "val", dict.fromkeys(config.finetune, config.validation)),
-        ]
 
 
 def build(
@@ -139,7 +108,7 @@ def _survey_all(examples: Sequence[Example], recipe: Recipe) -> Survey:
     """Look through a dataset."""
 
     def look(rows: range) -> Survey:
-        return survey(examples, rows, recipe.held_out, recipe.config, recipe.seed)
+        return survey(examples, rows, recipe)
 
     whole = Survey()
     for found in _share_out(look, range(len(examples)), recipe):
@@ -176,13 +145,13 @@ class Source:
     def _write(self, query: Query) -> Sample:
         """One sample: draw template and exemplars, render."""
         config, seed = self.recipe.config, self.recipe.seed
-        template = pick_template(self.recipe.bank, query.task, seed, query.id)
+        template = self.recipe.pick_template(query)
         exemplars: list[Query] = []
         if self.pool is not None and TASKS[query.task].exemplars:
             number = draw(config.max_exemplars + 1, "exemplars", seed, query.id)
             exemplars = self.pool.choose(query, number, seed)
         rendered = render(
-            query, template, exemplars, scheme=config.scheme, max_images=config.max_images
+            query, template, exemplars, scheme=config.scheme, budget=self.recipe.budget
         )
         return Sample(
             id=f"{self.part}/{query.id}", source=query.source, dataset=query.dataset,

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from mmicl.config import Scheme
+from mmicl.mic.budget import WHOLE, Budget
 from mmicl.mic.chance import draw
 from mmicl.mic.queries import Query, expand
 from mmicl.mic.scheme import FULL_SCHEME, find_fault
 from mmicl.mic.templates import TASKS
-from mmicl.records import MAX_PROXIES, Example, split_reference
+from mmicl.records import Example, split_reference
 
 
 class Place(NamedTuple):
@@ -26,7 +27,7 @@ def find_places(
     queries: Sequence[Query],
     row: int,
     scheme: Scheme = FULL_SCHEME,
-    max_images: int = MAX_PROXIES,
+    budget: Budget = WHOLE,
 ) -> list[Place]:
     """Which queries of an Example, all of them given, may stand before others as worked examples.
 
@@ -37,7 +38,7 @@ def find_places(
         for number, query in enumerate(queries)
         if query.split == "train"
         and TASKS[query.task].exemplars
-        and not find_fault(query, scheme, max_images)
+        and not find_fault(query, scheme, budget)
     ]
 
 
@@ -50,6 +51,7 @@ class ExemplarPool:
         examples: The dataset's Examples, looked up by row.
         places: Those that may be chosen; every one that `find_places` gives, if not given.
         scheme: By which they will be rendered.
+        budget: What the prompts may hold.
     """
 
     def __init__(
@@ -57,10 +59,15 @@ class ExemplarPool:
         examples: Sequence[Example],
         places: Iterable[Place] | None = None,
         scheme: Scheme = FULL_SCHEME,
+        budget: Budget = WHOLE,
     ) -> None:
         if places is None:
             rows = enumerate(map(expand, examples))
-            places = (place for row, queries in rows for place in find_places(queries, row, scheme))
+            places = (
+                place
+                for row, queries in rows
+                for place in find_places(queries, row, scheme, budget)
+            )
         self._examples = examples
         self._places = sorted(places)
 

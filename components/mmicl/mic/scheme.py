@@ -24,10 +24,10 @@ from dataclasses import dataclass
 
 from mmicl.config import Scheme
 from mmicl.errors import DataError, MmiclError
+from mmicl.mic.budget import WHOLE, Budget
 from mmicl.mic.queries import Query
 from mmicl.mic.templates import RESERVED, TASKS, split_slots
 from mmicl.records import (
-    MAX_PROXIES,
     PLACEHOLDER,
     TAGS,
     Template,
@@ -38,6 +38,7 @@ from mmicl.records import (
 FULL_SCHEME = Scheme(declaration=True, in_context=True, interrelated=True, tags=False)
 REFERENCE = re.compile(r"<image:(\d+)>")
 NO_NAME = "another image"
+TOO_LONG = "more tokens than max_tokens"
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,23 @@ class Rendered:
     exemplars: tuple[str, ...]
 
 
-def find_fault(query: Query, scheme: Scheme = FULL_SCHEME, max_images: int = MAX_PROXIES) -> str:
-    """Why a query cannot be rendered, in a few words that can be counted; "" if it can."""
+def find_fault(
+    query: Query,
+    scheme: Scheme = FULL_SCHEME,
+    budget: Budget = WHOLE,
+    template: Template | None = None,
+) -> str:
+    """Why a query cannot be rendered, in a few words that can be counted; "" if it can.
+
+    Args:
+        query: What is asked.
+        scheme: The switches, see the module.
+        budget: What a prompt may hold.
+        template: The one it will be written with, without which its tokens are not counted.
+
+    Raises:
+        DataError: The template does not fit the query's text.
+    """
     texts = (query.question, *query.choices, *query.candidates, query.target)
     if any(RESERVED.search(text) for text in texts):
         return "placeholder or proxy token in the text"
@@ -71,9 +87,12 @@ def find_fault(query: Query, scheme: Scheme = FULL_SCHEME, max_images: int = MAX
         return "reference to an image that is not there"
     if not query.images:
         return "no image"
-    before = query.before if scheme.in_context else ()
-    if sum(len(_shown(one, scheme)) for one in (*before, query)) > max_images:
+    if _count_images(query, (), scheme) > budget.max_images:
         return "more images than max_images"
+    if template is not None and budget.max_tokens is not None:
+        alone = _compose(query, template, (), scheme)
+        if not budget.is_kept(alone.prompt):
+            return TOO_LONG
     if not query.target.strip():
         return "no target"
     return ""
@@ -85,14 +104,14 @@ def render(
     exemplars: Sequence[Query] = (),
     *,
     scheme: Scheme = FULL_SCHEME,
-    max_images: int = MAX_PROXIES,
+    budget: Budget = WHOLE,
     text_only: bool = False,
 ) -> Rendered:
     """Write the prompt of a query.
 
     Each exemplar is written with the same template, followed by its answer and a line break; those
     that belong to the query (`Query.before`) follow the others, and the query comes last. Where
-    the images exceed `max_images`, exemplars are left out from the end of `exemplars`; text is
+    images or tokens exceed the budget, exemplars are left out from the end of `exemplars`; text is
     never cut. A query without a target (a test record) renders.
 
     Args:
@@ -100,40 +119,62 @@ def render(
         template: Of the query's task.
         exemplars: Worked examples of the same task, in the order wanted.
         scheme: The switches, see the module.
-        max_images: Images a prompt may hold, 20 at the most.
+        budget: What the prompt may hold, with its images.
         text_only: Leave out every image; all else stays, worked examples too.
 
     Raises:
         DataError: The query or an exemplar cannot be rendered (see `find_fault`), or its task has
             text that the template has no slot for.
     """
-    max_images = min(max_images, MAX_PROXIES)
     for one in (query, *exemplars):
-        fault = find_fault(one, scheme, max_images)
+        fault = find_fault(one, scheme, budget)
         if fault and not (fault == "no target" and one is query):
             raise DataError(fault, where=one.id)
         if one.task != template.task:
             raise DataError(f"task {one.task} with template {template.id}", where=one.id)
-    kept, own = (list(exemplars), query.before) if scheme.in_context else ([], ())
-    while sum(len(_shown(one, scheme)) for one in (*kept, *own, query)) > max_images:
+    kept = list(exemplars) if scheme.in_context else []
+    while _count_images(query, kept, scheme) > budget.max_images:
         kept.pop()
+    rendered = _compose(query, template, kept, scheme)
+    while not budget.is_kept(rendered.prompt):
+        if not kept:
+            raise DataError(TOO_LONG, where=query.id)
+        kept.pop()
+        rendered = _compose(query, template, kept, scheme)
+    if text_only:
+        rendered = _compose(query, template, kept, scheme, text_only=True)
+    _check(rendered, query, scheme)
+    return rendered
 
+
+def _count_images(query: Query, exemplars: Sequence[Query], scheme: Scheme) -> int:
+    """Images of a query with these exemplars and its own."""
+    before = (*exemplars, *query.before) if scheme.in_context else ()
+    return sum(len(_shown(one, scheme)) for one in (*before, query))
+
+
+def _compose(
+    query: Query,
+    template: Template,
+    exemplars: Sequence[Query],
+    scheme: Scheme,
+    text_only: bool = False,
+) -> Rendered:
+    """The prompt of a query with these exemplars, whatever its length."""
     lines, images = [], []
-    for one in (*kept, *own):
+    for one in (*exemplars, *(query.before if scheme.in_context else ())):
         prompt = _write(one, template, len(images), scheme, text_only)
         lines.append(f"{prompt} {_number(one.target, one, len(images), scheme)}")
         images += _shown(one, scheme)
     base = len(images)
     lines.append(_write(query, template, base, scheme, text_only))
-    rendered = Rendered(
+    return Rendered(
         prompt="\n".join(lines),
         images=() if text_only else (*images, *_shown(query, scheme)),
         target=_number(query.target, query, base, scheme),
         candidates=tuple(_number(text, query, base, scheme) for text in query.candidates),
-        exemplars=tuple(one.source for one in kept),
+        exemplars=tuple(one.source for one in exemplars),
     )
-    _check(rendered, query, scheme)
-    return rendered
 
 
 def _shown(query: Query, scheme: Scheme) -> tuple[str, ...]:

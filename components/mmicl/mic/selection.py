@@ -4,21 +4,19 @@ Examples are looked at one by one and let go again; what is kept of each is a na
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from mmicl.config import Build, Quota
+from mmicl.config import Quota
 from mmicl.mic.chance import draw, rank
 from mmicl.mic.exemplars import Place, find_places
 from mmicl.mic.queries import YES_NO, Query, expand
-from mmicl.mic.scheme import find_fault
+from mmicl.mic.recipe import HeldOut, Recipe
 from mmicl.records import Example, Split, split_reference
 
-HeldOut = Mapping[Split, frozenset[str]]
-"""Split -> pictures (sha256) that no sample of it may show."""
 SPLITS: tuple[Split, ...] = ("train", "val")
 """Those that samples are built from."""
 SHOWN = ("task", "split", "images")
@@ -94,23 +92,21 @@ def find_held_out(tables: Iterable[pa.Table]) -> HeldOut:
     return {"train": frozenset(shown["val"] | shown["test"]), "val": frozenset(shown["test"])}
 
 
-def survey(
-    examples: Sequence[Example], rows: range, held_out: HeldOut, config: Build, seed: int
-) -> Survey:
+def survey(examples: Sequence[Example], rows: range, recipe: Recipe) -> Survey:
     """Look through some rows of a dataset."""
-    found = Survey()
+    found, scheme = Survey(), recipe.config.scheme
     for row, example in zip(rows, examples[rows.start : rows.stop], strict=True):
         if example.split not in SPLITS:
             continue
-        barred = held_out.get(example.split, frozenset())
+        barred = recipe.held_out.get(example.split, frozenset())
         if any(split_reference(image)[0] in barred for image in example.images):
             found.dropped[example.split]["picture_held_out"] += 1
             continue
         queries = expand(example)
-        if config.scheme.in_context:
-            found.places += find_places(queries, row, config.scheme, config.max_images)
-        asked = draw_queries(queries, seed)
-        faults = {find_fault(query, config.scheme, config.max_images) for query in asked} - {""}
+        if scheme.in_context:
+            found.places += find_places(queries, row, scheme, recipe.budget)
+        asked = draw_queries(queries, recipe.seed)
+        faults = {recipe.find_fault(query) for query in asked} - {""}
         if faults:
             found.dropped[example.split][min(faults)] += 1
         else:

@@ -63,13 +63,9 @@ def load_model(
     options: dict[str, Any] = {"revision": revision, "local_files_only": Path(place).is_dir()}
     try:
         model = _load_weights(place, base, dtype, options)
-        processor = MmiclProcessor.from_pretrained(place, revision=revision)
     except (OSError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"cannot be loaded ({error})",
-            where=base,
-            remedy="model.base is builtin:tiny, a folder in the hub's layout or a hub id",
-        ) from None
+        raise _refuse(base, error) from None
+    processor = load_processor(base, revision)
     _fit_tokens(model, processor, base)
     for parameter in model.parameters():
         # Weights mapped from a file lie at odd addresses, and matrix products round by address.
@@ -80,6 +76,26 @@ def load_model(
     if torch.cuda.is_available():
         fuse_for_gpu(model)
     return model.eval(), processor
+
+
+def load_processor(base: str, revision: str | None = None) -> MmiclProcessor:
+    """The tokenizer and the image processor of a base, without its weights.
+
+    Raises:
+        UserError: The base lacks files, or cannot be had from the hub.
+    """
+    try:
+        return MmiclProcessor.from_pretrained(locate_base(base), revision=revision)
+    except (OSError, ValueError) as error:
+        raise _refuse(base, error) from None
+
+
+def _refuse(base: str, error: Exception) -> UserError:
+    return UserError(
+        f"cannot be loaded ({error})",
+        where=base,
+        remedy="model.base is builtin:tiny, a folder in the hub's layout or a hub id",
+    )
 
 
 def _load_weights(

@@ -167,6 +167,10 @@ class MmiclProcessor:
         ]
         return self.tokenizer(expanded, truncation=False).input_ids if expanded else []
 
+    def count(self, prompt: str) -> int:
+        """Tokens of a prompt as the model sees it, its end and its images' queries included."""
+        return len(self.encode([prompt], [prompt.count(PLACEHOLDER)])[0])
+
     def pad(self, ids: Sequence[Sequence[int]]) -> dict[str, torch.Tensor]:
         """Pad token ids to the longest: `input_ids` and `attention_mask`, [prompts, tokens]."""
         width = max(map(len, ids))

@@ -173,7 +173,7 @@ def _describe_template(row: dict[str, Any]) -> dict[str, Any]:
 def _find_twins(sources: Sources) -> dict[str, str]:
     """Pictures of the test splits that look like one of a training sample -> that one.
 
-    Panels of matrices are left out, as in `mmicl.mic.builder.find_held_out`.
+    Panels of matrices are left out, as in `mmicl.mic.selection.find_held_out`.
     """
     tests = (
         row

@@ -1,12 +1,14 @@
 """Stage build: MIC samples from the Examples of every dataset and the instruction bank."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mmicl.config import Model
 from mmicl.files import open_rows, read_columns
 from mmicl.launch.sharing import share_out
-from mmicl.mic.builder import Recipe, build
+from mmicl.mic.builder import build
+from mmicl.mic.recipe import Recipe
 from mmicl.mic.selection import SHOWN, find_held_out
 from mmicl.mic.templates import load_bank
 from mmicl.records import Example
@@ -23,7 +25,8 @@ def run(context: StageContext) -> None:
 
     Raises:
         DataError: Examples or the bank are missing or malformed, or a quota cannot be met at all.
-        UserError: `launch.spread` is ray, and there is no cluster to work on.
+        UserError: `launch.spread` is ray, and there is no cluster to work on; or the model's
+            tokenizer cannot be had, which `build.max_tokens` is counted by.
     """
     config = context.config
 
@@ -37,8 +40,9 @@ def run(context: StageContext) -> None:
         read_columns(locate(name), Example, SHOWN) for name in sorted(config.datasets)
     )
     bank = load_bank(context.paths.bank)
+    count = _load_count(config.model) if config.build.max_tokens is not None else None
     with share_out(config.launch) as share:
-        recipe = Recipe(bank, config.build, config.seed, held_out, share)
+        recipe = Recipe(bank, config.build, config.seed, held_out, share, count)
         manifest = build(context.paths.mic, open_examples, recipe)
     for part, told in manifest["parts"].items():
         context.facts[f"{part}_samples"] = told["samples"]
@@ -48,3 +52,10 @@ def run(context: StageContext) -> None:
                 part, name, counts["samples"], counts["quota"], counts["taken"],
                 counts["candidates"], sum(counts["dropped"].values()),
             )  # fmt: skip
+
+
+def _load_count(model: Model) -> Callable[[str], int]:
+    """What counts the tokens of a prompt; only then are the model's libraries needed."""
+    from mmicl.model.loading import load_processor
+
+    return load_processor(model.base, model.revision).count

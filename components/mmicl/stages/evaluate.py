@@ -9,6 +9,7 @@ from mmicl.benchmarks.report import write_report
 from mmicl.benchmarks.requests import Protocol
 from mmicl.benchmarks.runner import Asker, Result, run_benchmark, write_results
 from mmicl.files import read_rows, write_json
+from mmicl.mic.budget import Budget
 from mmicl.mic.templates import load_bank
 from mmicl.records import Example
 from mmicl.stages import StageContext
@@ -45,6 +46,7 @@ def run(context: StageContext) -> None:
         model, processor, images, features, batch_size=config.launch.evaluation_batch
     )
     bank, answers = load_bank(paths.bank), model_key(model, processor)
+    budget = Budget(config.build.max_images, config.build.max_tokens, processor.count)
 
     in_context = config.build.scheme.in_context and config.evaluate.in_context
     scheme = config.build.scheme.model_copy(update={"in_context": in_context})
@@ -52,7 +54,9 @@ def run(context: StageContext) -> None:
     def measure(name: str) -> tuple[Result, int]:
         """A benchmark's result, and how many answers were not known before."""
         wanted = config.evaluate.benchmarks[name]
-        protocol = Protocol(declared[name], bank, scheme, wanted.shots, config.seed, entry=name)
+        protocol = Protocol(
+            declared[name], bank, scheme, wanted.shots, config.seed, entry=name, budget=budget
+        )
         examples = read_rows(paths.examples(wanted.dataset) / "examples.parquet", Example)
         with AnswerCache(paths.cache("predictions") / answers) as cache:
             known = len(cache)

@@ -18,6 +18,7 @@ from mmicl.benchmarks.requests import (
     write_requests,
 )
 from mmicl.errors import DataError, UserError
+from mmicl.mic.budget import Budget
 from mmicl.mic.exemplars import ExemplarPool
 from mmicl.mic.scheme import FULL_SCHEME
 from mmicl.mic.templates import RESERVED
@@ -34,7 +35,7 @@ def questions(count: int, group: int = 1, **changes: object) -> list[Example]:
 
 def test_the_limit_takes_whole_groups() -> None:
     rows = questions(40, group=4)
-    chosen = choose_examples(rows, BENCHMARKS["pope"], FULL_SCHEME, 14, seed=1).examples
+    chosen = choose_examples(protocol("pope"), rows, 14).examples
     assert set(Counter(row.group for row in chosen).values()) == {4}
     assert len(chosen) == 12
 
@@ -42,28 +43,55 @@ def test_the_limit_takes_whole_groups() -> None:
 def test_a_larger_limit_keeps_the_smaller_ones_choice() -> None:
     rows = questions(40)
     chosen = [
-        {row.id for row in choose_examples(rows, BENCHMARKS["pope"], FULL_SCHEME, n, 1).examples}
-        for n in (5, 10, 40)
+        {row.id for row in choose_examples(protocol("pope"), rows, n).examples} for n in (5, 10, 40)
     ]
     assert all(small < large for small, large in pairwise(chosen))
-    again = choose_examples(rows[::-1], BENCHMARKS["pope"], FULL_SCHEME, 5, 1).examples
+    again = choose_examples(protocol("pope"), rows[::-1], 5).examples
     assert {row.id for row in again} == chosen[0]
 
 
 def test_what_cannot_be_asked_is_excluded_and_counted() -> None:
     rows = [*questions(3), example("pope", 9, question="see <image:4>?")]
-    chosen = choose_examples(rows, BENCHMARKS["pope"], FULL_SCHEME, 9, 1)
+    chosen = choose_examples(protocol("pope"), rows, 9)
     assert chosen.excluded == {"reference to an image that is not there": 1}
     assert len(chosen.examples) == 3
 
 
+def test_a_benchmark_keeps_to_the_budget_of_the_training_data() -> None:
+    """Worked examples go from the end; what is too much by itself is left out, and counted."""
+    train = [example("nlvr", n, split="train", id=f"nlvr/train/{n}", group=f"t{n}",
+                     images=(f"l{n}", f"r{n}")) for n in range(9)]  # fmt: skip
+    tests = [example("nlvr", n, images=(f"a{n}", f"b{n}")) for n in range(3)]
+    tests.append(example("nlvr", 3, images=tuple("abcdefg")))
+    tests.append(example("nlvr", 4, images=tuple("hi"), question="word " * 200))
+    whole = protocol("nlvr2", shots=3)
+    pool = ExemplarPool(train)
+    prompt = write_requests(whole, tests[:1], pool)[0][1][0].prompt
+    first = prompt.split("\n")
+    for budget, kept in (
+        (Budget(6), 2),
+        (Budget(20, len(prompt), len), 3),
+        (Budget(20, len(prompt) - 1, len), 2),
+        (Budget(5, len(prompt) - 1, len), 1),
+    ):
+        tight = replace(whole, budget=budget)
+        chosen = choose_examples(tight, tests, 9)
+        ((_, (request,)),) = write_requests(tight, chosen.examples[:1], pool)
+        lines = request.prompt.split("\n")
+        assert len(lines) == kept + 1
+        assert lines[:kept] == first[:kept]
+        assert len(request.images) == 2 * len(lines)
+        assert chosen.excluded["more images than max_images"] == (budget.max_images < 7)
+        assert chosen.excluded["more tokens than max_tokens"] == (budget.max_tokens is not None)
+
+
 def test_limits_and_datasets_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UserError, match=r"limit 3 is smaller than every group.*set limit to 4"):
-        choose_examples(questions(8, group=4), BENCHMARKS["pope"], FULL_SCHEME, 3, 1)
+        choose_examples(protocol("pope"), questions(8, group=4), 3)
     with pytest.raises(DataError, match="no Example of the test split"):
-        choose_examples(questions(8, split="train"), BENCHMARKS["pope"], FULL_SCHEME, 3, 1)
+        choose_examples(protocol("pope"), questions(8, split="train"), 3)
     with pytest.raises(DataError, match="task pope, but nlvr2 asks nlvr"):
-        choose_examples(questions(8), BENCHMARKS["nlvr2"], FULL_SCHEME, 3, 1)
+        choose_examples(protocol("nlvr2"), questions(8), 3)
 
 
 def test_all_questions_of_an_item_share_their_template() -> None:
@@ -112,7 +140,7 @@ def test_direct_answers_are_asked_and_shown_without_choices() -> None:
         for n in range(20)
     ]  # fmt: skip
     few = protocol("aokvqa_direct", shots=2)
-    chosen = choose_examples(rows, few.benchmark, FULL_SCHEME, 99, 1)
+    chosen = choose_examples(few, rows, 99)
     assert chosen.excluded == {"left out by the official score": 1}
     assert len(chosen.examples) == 4
     asked = [few.benchmark.recast(row) for row in rows if row.split == "train"]

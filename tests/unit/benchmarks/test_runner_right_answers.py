@@ -72,7 +72,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Path, l
             (folder / "official" / without).unlink()
         examples = read(name, folder)
         protocol = Protocol(BENCHMARKS[name], shipped_bank(), FULL_SCHEME, 0, seed=1)
-        chosen = choose_examples(examples, BENCHMARKS[name], FULL_SCHEME, 100, seed=1)
+        chosen = choose_examples(protocol, examples, 100)
         assert set(chosen.excluded) <= {"left out by the official score"}
         assert len(chosen.examples) + chosen.excluded.total() == len(examples)
         return folder, write_requests(protocol, chosen.examples, ExemplarPool(()))

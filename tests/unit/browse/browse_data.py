@@ -11,7 +11,8 @@ from mmicl.browse.page import open_view
 from mmicl.config import load_config
 from mmicl.files import write_rows
 from mmicl.images.store import ImageWriter
-from mmicl.mic.builder import Recipe, build
+from mmicl.mic.builder import build
+from mmicl.mic.recipe import Recipe
 from mmicl.paths import Paths
 from mmicl.records import Example, ImageBox, crop_reference
 

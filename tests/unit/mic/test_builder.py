@@ -19,11 +19,12 @@ from mmicl.config import Build
 from mmicl.errors import DataError
 from mmicl.files import hash_file, make_table, open_rows, read_json, read_rows, write_rows
 from mmicl.mic import builder
-from mmicl.mic.builder import PARTS, Bank, Recipe, build
+from mmicl.mic.builder import PARTS, build
 from mmicl.mic.exemplars import ExemplarPool
 from mmicl.mic.queries import expand
+from mmicl.mic.recipe import Bank, HeldOut, Recipe
 from mmicl.mic.scheme import FULL_SCHEME
-from mmicl.mic.selection import HeldOut, find_held_out
+from mmicl.mic.selection import find_held_out
 from mmicl.records import Example, Sample
 from mmicl.supervision import stream_in_processes
 
@@ -36,7 +37,7 @@ EXAMPLES: dict[str, list[Example]] = {
 }
 CONFIG = Build(
     pretrain={"caption": 20}, finetune={"caption": 10, "vqa": 25, "nlvr": 12, "vcr": 8, "raven": 9},
-    validation=6, max_images=12, max_exemplars=3, scheme=FULL_SCHEME,
+    validation=6, max_images=12, max_tokens=None, max_exemplars=3, scheme=FULL_SCHEME,
 )  # fmt: skip
 
 
@@ -61,7 +62,8 @@ def build_all(
 ) -> Built:
     with TemporaryDirectory() as folder:
         mic = Path(folder) / "mic"
-        manifest = build(mic, examples.__getitem__, Recipe(bank, config, seed, held_out or {}))
+        recipe = Recipe(bank, config, seed, held_out or {}, count=len)
+        manifest = build(mic, examples.__getitem__, recipe)
         assert read_json(mic / "manifest.json") == manifest
         return Built({part: read_rows(mic / f"{part}.parquet", Sample) for part in PARTS}, manifest)
 
@@ -209,6 +211,28 @@ def test_images_over_the_budget_drop_exemplars_first_then_the_sample() -> None:
     counts = built.manifest["parts"]["finetune"]["datasets"]["vcr"]
     assert counts["dropped"] == {"more images than max_images": 1}
     assert (counts["candidates"], counts["taken"], counts["not_drawn"]) == (31, 30, 0)
+
+
+def test_tokens_over_the_budget_drop_exemplars_first_then_the_sample() -> None:
+    whole = build_all(change(finetune={"vqa": 25}, pretrain={})).samples["finetune"]
+    room = max(len(row.prompt.rpartition("\n")[2]) for row in whole)
+    tight = build_all(
+        change(finetune={"vqa": 99}, pretrain={}, max_tokens=room),
+        examples={"vqa": [*EXAMPLES["vqa"], make_example("vqa", 99, question="word " * 60)]},
+    )
+    counts = tight.manifest["parts"]["finetune"]["datasets"]["vqa"]
+    assert counts["dropped"] == {"more tokens than max_tokens": 1}
+    assert (counts["candidates"], counts["taken"]) == (31, 30)
+    built = {row.id: row for row in tight.samples["finetune"]}
+    for before in whole:
+        after = built[before.id]
+        kept = len(after.exemplars)
+        assert len(after.prompt) <= room
+        assert after.template == before.template
+        assert after.exemplars == before.exemplars[:kept]
+        assert after.images == (*before.images[:kept], before.images[-1])
+    assert any(row.exemplars for row in whole)
+    assert not all(built[row.id].exemplars == row.exemplars for row in whole)
 
 
 @pytest.mark.parametrize("switch", ["declaration", "in_context", "interrelated"])

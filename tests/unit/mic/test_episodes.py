@@ -4,6 +4,7 @@ import pytest
 from mic_examples import make_example
 
 from mmicl.errors import DataError
+from mmicl.mic.budget import Budget
 from mmicl.mic.queries import Query, expand
 from mmicl.mic.scheme import FULL_SCHEME, find_fault, render
 from mmicl.records import Template
@@ -34,15 +35,15 @@ def test_named_pictures_come_before_the_query_as_worked_examples() -> None:
 
 
 def test_an_episode_is_never_cut_to_a_budget_of_images() -> None:
-    assert find_fault(ask("episode"), max_images=5) == ""
-    assert find_fault(ask("episode"), max_images=4) == "more images than max_images"
+    assert find_fault(ask("episode"), budget=Budget(5)) == ""
+    assert find_fault(ask("episode"), budget=Budget(4)) == "more images than max_images"
     with pytest.raises(DataError, match="more images than max_images"):
-        render(ask("episode"), template("episode"), max_images=4)
+        render(ask("episode"), template("episode"), budget=Budget(4))
 
 
 def test_without_context_the_query_stands_alone() -> None:
     scheme = FULL_SCHEME.model_copy(update={"in_context": False})
-    assert find_fault(ask("episode"), scheme, max_images=1) == ""
+    assert find_fault(ask("episode"), scheme, budget=Budget(1)) == ""
     shown = render(ask("episode"), template("episode"), scheme=scheme)
     assert shown.prompt == "image 0 is <image0>图. what is this ?"
     assert shown.images == make_example("episode").images[4:]

@@ -11,6 +11,7 @@ from mic_examples import make_example
 from mmicl.augment.bank import shipped_bank
 from mmicl.config import Scheme
 from mmicl.errors import DataError
+from mmicl.mic.budget import Budget
 from mmicl.mic.queries import Query, expand
 from mmicl.mic.scheme import FULL_SCHEME, find_fault, render
 from mmicl.mic.templates import TASKS
@@ -48,7 +49,7 @@ def test_every_prompt_counts_its_images(
 ) -> None:
     query = ask(task, number)
     exemplars = [ask(task, 100 + k) for k in range(count)]
-    rendered = render(query, BANK[task][which], exemplars, scheme=scheme, max_images=budget)
+    rendered = render(query, BANK[task][which], exemplars, scheme=scheme, budget=Budget(budget))
     images = len(rendered.images)
     assert rendered.prompt.count(PLACEHOLDER) == images <= budget
     around = re.findall(r"(\[image\])?图(\[/image\])?", rendered.prompt)
@@ -66,6 +67,49 @@ def test_every_prompt_counts_its_images(
     room = (budget - len(own) - len(before)) // len(own)
     assert len(rendered.exemplars) == (min(count, room) if scheme.in_context else 0)
     assert not rendered.candidates or rendered.target in rendered.candidates
+
+
+def count_words(prompt: str) -> int:
+    """A tokenizer of words, to which an image is 32."""
+    return len(prompt.split()) + 31 * prompt.count(PLACEHOLDER)
+
+
+@given(
+    task=st.sampled_from(sorted(TASKS)),
+    which=st.integers(0, 9),
+    count=st.integers(0, 12),
+    images=st.integers(RAVEN_PANELS, 20),
+    tokens=st.integers(20, 900),
+    scheme=switches,
+)
+def test_a_budget_of_tokens_drops_exemplars_and_never_cuts(
+    task: str, which: int, count: int, images: int, tokens: int, scheme: Scheme
+) -> None:
+    query, chosen = ask(task), BANK[task][which]
+    exemplars = [ask(task, 100 + k) for k in range(count)]
+    budget = Budget(images, tokens, count_words)
+    alone = count_words(render(query, chosen, scheme=scheme).prompt)
+    fault = find_fault(query, scheme, budget, chosen)
+    assert fault == ("more tokens than max_tokens" if alone > tokens else "")
+    assert find_fault(query, scheme, budget) == ""
+    if fault:
+        with pytest.raises(DataError, match=fault):
+            render(query, chosen, exemplars, scheme=scheme, budget=budget)
+        return
+    found = render(query, chosen, exemplars, scheme=scheme, budget=budget)
+    assert count_words(found.prompt) <= tokens
+    kept = len(found.exemplars)
+    assert found == render(query, chosen, exemplars[:kept], scheme=scheme)
+    roomier = render(query, chosen, exemplars, scheme=scheme, budget=Budget(images))
+    if kept < len(roomier.exemplars):
+        more = render(query, chosen, exemplars[: kept + 1], scheme=scheme)
+        assert count_words(more.prompt) > tokens
+
+
+@pytest.mark.parametrize("values", [(21,), (20, 9)])
+def test_a_budget_that_cannot_be_kept_is_refused(values: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"proxies|count"):
+        Budget(*values)
 
 
 def test_exemplars_stand_before_the_query_with_their_answers() -> None:
@@ -170,10 +214,10 @@ def test_a_test_record_without_a_target_renders_but_is_no_exemplar() -> None:
 )
 def test_what_cannot_be_rendered_is_named(changes: dict[str, Any], fault: str) -> None:
     query = ask("vqa", **changes)
-    assert find_fault(query, max_images=12) == fault
+    assert find_fault(query, budget=Budget(12)) == fault
     if fault != "no target":
         with pytest.raises(DataError, match=fault) as caught:
-            render(query, BANK["vqa"][0], max_images=12)
+            render(query, BANK["vqa"][0], budget=Budget(12))
         assert caught.value.where == query.id
 
 

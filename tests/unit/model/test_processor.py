@@ -66,6 +66,18 @@ def test_a_prompt_is_never_cut(tiny: Tiny) -> None:
     assert len(ids) >= 3001
 
 
+def test_a_prompt_is_counted_as_the_model_sees_it(tiny: Tiny) -> None:
+    prompts = ["image 0 is <image0>图. what is it ?", "no picture", "图图 and 图"]
+    _, processor = tiny
+    counts = [processor.count(prompt) for prompt in prompts]
+    ids = processor.encode(prompts, [1, 0, 3])
+    assert counts == list(map(len, ids))
+    shown = [prompt.count("图") for prompt in prompts]
+    assert [row.count(processor.placeholder_id) for row in ids] == [
+        processor.num_query_tokens * number for number in shown
+    ]
+
+
 def test_a_saved_processor_comes_back_the_same(tiny: Tiny, tmp_path: Path) -> None:
     _, processor = tiny
     processor.image_tags = True

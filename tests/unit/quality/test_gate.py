@@ -17,7 +17,8 @@ from mmicl.config import Config, load_config
 from mmicl.errors import DataError
 from mmicl.files import read_json, write_rows
 from mmicl.images.look import PICTURES, PictureRow
-from mmicl.mic.builder import Recipe, build
+from mmicl.mic.builder import build
+from mmicl.mic.recipe import Recipe
 from mmicl.paths import Paths
 from mmicl.quality import validate
 from mmicl.quality.gate import check_and_document
