@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from mmicl.errors import ConfigError, UserError
@@ -118,6 +119,9 @@ class Build(Section):
 
     pretrain: dict[str, Quota]
     finetune: dict[str, Quota]
+    held_out: list[str]
+    """Datasets, by name or by reader, that are never trained on: neither of the two above may name
+    one (the released mix trains on IconQA, which the paper reports as held out)."""
     validation: Count
     """Samples held out of the val split, per dataset of `finetune`."""
     max_images: Annotated[int, Field(ge=1, le=20)]
@@ -340,12 +344,21 @@ def read_params(path: Path) -> dict[str, Any]:
     """Read a params file as plain values, unchecked.
 
     Raises:
-        ConfigError: The file is missing or is not a YAML mapping.
+        ConfigError: The file is missing, is not a YAML mapping, or gives a key twice.
     """
     try:
         value = YAML(typ="safe").load(path)
     except FileNotFoundError:
         raise ConfigError("no such file", where=path, remedy="run mmicl params use tiny") from None
+    except DuplicateKeyError as error:
+        # Its message has many lines; the first is: found duplicate key "coco" with value …
+        key = str(error.problem).split('"')[1]
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise ConfigError(
+            f"the key {key} stands twice",
+            where=f"{path.name}, line {line}",
+            remedy="remove one; the second would silently replace the first",
+        ) from None
     except YAMLError as error:
         raise ConfigError(f"not YAML ({error})", where=path.name) from None
     if not isinstance(value, dict):
@@ -369,6 +382,7 @@ def check_config(value: dict[str, Any], where: str) -> Config:
     _check_pictures(config, where)
     _check_claims(config, where)
     _check_zero(config, where)
+    _check_held_out(config, where)
     known = set(config.datasets)
     for key, names in {
         "build.pretrain": set(config.build.pretrain),
@@ -397,6 +411,23 @@ def _check_pictures(config: Config, where: str) -> None:
                 where=where,
                 remedy=f"name one of {', '.join(choices)}",
             )
+
+
+def _check_held_out(config: Config, where: str) -> None:
+    """What is held out is not trained on, under whatever name."""
+    barred = set(config.build.held_out)
+    for part, quotas in {
+        "pretrain": config.build.pretrain,
+        "finetune": config.build.finetune,
+    }.items():
+        for name in quotas:
+            dataset = config.datasets.get(name)
+            if found := barred & {name, dataset.reader if dataset else name}:
+                raise ConfigError(
+                    f"build.{part}.{name}: {min(found)} is held out (build.held_out)",
+                    where=where,
+                    remedy="train on another dataset, or strike it from build.held_out",
+                )
 
 
 def _check_claims(config: Config, where: str) -> None:

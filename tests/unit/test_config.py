@@ -7,6 +7,7 @@ import pytest
 
 from mmicl.config import check_config, load_config, read_params
 from mmicl.errors import ConfigError
+from mmicl.sources import READERS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = sorted((ROOT / "profiles").glob("*.yaml"))
@@ -54,6 +55,54 @@ def test_a_wrong_key_is_named(key: str, value: Any, message: str) -> None:
         check_config(changed(key, value), where="params.yaml")
     assert str(caught.value).startswith("params.yaml: ")
     assert "\n" not in str(caught.value)
+
+
+FULL_SIZE = [path for path in PROFILES if "flan" in path.stem]
+
+
+@pytest.mark.parametrize("path", FULL_SIZE, ids=lambda path: path.stem)
+@pytest.mark.parametrize("reader", ["iconqa_txt", "vsr"])
+@pytest.mark.parametrize("part", ["pretrain", "finetune"])
+def test_no_full_size_profile_trains_on_what_the_paper_holds_out(
+    path: Path, reader: str, part: str
+) -> None:
+    """The released mix had 15,000 samples of IconQA, and shipped VSR's training set."""
+    for name in (reader, "puzzles"):  # under another name it is still the same dataset
+        params = read_params(path)
+        params["datasets"][name] = params["datasets"]["coco"] | {
+            "reader": reader, "pictures": f"raw/{name}",
+        }  # fmt: skip
+        check_config(params, where=path.name)
+        params["build"][part][name] = 15_000
+        with pytest.raises(ConfigError) as caught:
+            check_config(params, where=path.name)
+        assert str(caught.value) == (
+            f"{path.name}: build.{part}.{name}: {reader} is held out (build.held_out); "
+            "train on another dataset, or strike it from build.held_out"
+        )
+
+
+def test_full_size_profiles_hold_out_every_test_set_there_is_a_reader_for() -> None:
+    tested = {reader.name for reader in READERS.values() if reader.page.use == "test"}
+    for path in FULL_SIZE:
+        held_out = load_config(path).build.held_out
+        assert held_out == sorted(set(held_out))
+        # Raven's generator trains nothing of the paper's; NLVR1 is ours, to look at.
+        assert set(held_out) == (tested | {"raven"}) - {"nlvr1"}
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """The released script gave msrvttqa twice, and the second quota won unseen."""
+    text = (ROOT / "profiles" / "tiny.yaml").read_text()
+    path = tmp_path / "twice.yaml"
+    path.write_text(text.replace("msrvtt_qa: 500}", "msrvtt_qa: 500, msrvtt_qa: 300}"))
+    line = next(n for n, it in enumerate(path.read_text().splitlines(), 1) if "qa: 300}" in it)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value) == (
+        f"twice.yaml, line {line}: the key msrvtt_qa stands twice; "
+        "remove one; the second would silently replace the first"
+    )
 
 
 def test_bf16_needs_zero() -> None:

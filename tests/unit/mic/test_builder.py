@@ -37,7 +37,7 @@ EXAMPLES: dict[str, list[Example]] = {
 }
 CONFIG = Build(
     pretrain={"caption": 20}, finetune={"caption": 10, "vqa": 25, "nlvr": 12, "vcr": 8, "raven": 9},
-    validation=6, max_images=12, max_tokens=None, max_exemplars=3, scheme=FULL_SCHEME,
+    held_out=[], validation=6, max_images=12, max_tokens=None, max_exemplars=3, scheme=FULL_SCHEME,
 )  # fmt: skip
 
 
