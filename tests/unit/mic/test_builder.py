@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mic_examples import make_example, picture
 
 from mmicl.augment.bank import shipped_bank
-from mmicl.config import Build
+from mmicl.config import Build, Quota
 from mmicl.errors import DataError
 from mmicl.files import hash_file, make_table, open_rows, read_json, read_rows, write_rows
 from mmicl.mic import builder
@@ -158,17 +158,35 @@ def test_another_seed_draws_otherwise() -> None:
     assert build_all(seed=1).samples["finetune"] != build_all(seed=2).samples["finetune"]
 
 
-def open_stored(folder: Path) -> Callable[[str], Sequence[Example]]:
-    """The Examples as the stage gives them: tables on disk, a row made when it is looked at."""
-    for name, rows in EXAMPLES.items():
+def open_stored(folder: Path, order: Random) -> Callable[[str], Sequence[Example]]:
+    """The Examples as the stage gives them: tables on disk, a row made when it is looked at.
+
+    The files come in any order, and so do the rows within.
+    """
+    for name in order.sample(sorted(EXAMPLES), len(EXAMPLES)):
+        rows = order.sample(EXAMPLES[name], len(EXAMPLES[name]))
         write_rows(folder / f"{name}.parquet", rows, Example)
     return lambda name: open_rows(folder / f"{name}.parquet", Example)
 
 
-def test_tables_on_disk_and_any_number_of_processes_give_equal_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def reorder(quotas: Mapping[str, Quota], order: Random) -> dict[str, Quota]:
+    return {name: quotas[name] for name in order.sample(sorted(quotas), len(quotas))}
+
+
+@settings(max_examples=3, deadline=None)
+@given(order=st.randoms(use_true_random=False), seed=st.integers(0, 9))
+def test_any_order_of_files_and_any_number_of_processes_give_equal_bytes(
+    order: Random, seed: int
 ) -> None:
-    build(tmp_path / "one", EXAMPLES.__getitem__, Recipe(BANK, CONFIG, 5))
+    """1 and 8 processes, tables and rows and quotas in any order: the same bytes."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as monkeypatch:
+        _compare_bytes(Path(folder), order, seed, monkeypatch)
+
+
+def _compare_bytes(
+    tmp_path: Path, order: Random, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path / "one", EXAMPLES.__getitem__, Recipe(BANK, CONFIG, seed))
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert files == ["finetune.parquet", "manifest.json", "pretrain.parquet", "val.parquet"]
     monkeypatch.setattr(builder, "ROWS_A_TASK", 7)
@@ -178,14 +196,15 @@ def test_tables_on_disk_and_any_number_of_processes_give_equal_bytes(
         seen.append((len(items), processes))
         return stream_in_processes(work, items, processes, ahead=2 * processes)
 
-    for processes in (1, 3):
+    for processes in (1, 8):
         folder = tmp_path / f"{processes}"
-        recipe = Recipe(BANK, CONFIG, 5, share=partial(share, processes=processes))
-        build(folder, open_stored(tmp_path / "examples"), recipe)
+        config = change(finetune=reorder(CONFIG.finetune, order))
+        recipe = Recipe(BANK, config, seed, share=partial(share, processes=processes))
+        build(folder, open_stored(tmp_path / f"examples-{processes}", order), recipe)
         assert [hash_file(folder / name) for name in files] == [
             hash_file(tmp_path / "one" / name) for name in files
         ]
-    assert (8, 3) in seen  # 50 Examples in eight works, three at a time
+    assert (8, 8) in seen  # 50 Examples in eight works, each in a process of its own
 
 
 def test_a_dataset_without_usable_examples_leaves_the_old_samples(tmp_path: Path) -> None:
