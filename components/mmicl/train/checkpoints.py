@@ -1,8 +1,9 @@
 """Checkpoint folders: whole or absent.
 
 `RUN/step_N/` is written under another name; its completion record (size and digest of every file)
-is written last, then the folder is renamed. A folder without a fitting record is no checkpoint.
-Knows nothing of what the files hold.
+is written last, then the folder is renamed and the name brought to the disk; only then are older
+ones removed. A run may be killed at any point of this and finds a whole one. A folder without a
+fitting record is no checkpoint. Knows nothing of what the files hold.
 """
 
 import os
@@ -58,11 +59,15 @@ def complete_checkpoint(run_folder: Path, step: int, facts: dict[str, Any], keep
         name = path.relative_to(folder).as_posix()
         files[name] = {"bytes": path.stat().st_size, "sha256": hash_file(path)}
     write_json(folder / RECORD, {"step": step, "facts": facts, "files": files})
+    for inner in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        _sync_names(inner)
     final = step_folder(run_folder, step)
     if final.exists():  # one that was found damaged
         shutil.rmtree(final)
     folder.rename(final)
-    for old in _list_steps(run_folder)[keep:]:
+    _sync_names(run_folder)
+    # A later one was passed over when this run began, and must not push a whole one out.
+    for old in [old for old in _list_steps(run_folder) if old <= step][keep:]:
         shutil.rmtree(step_folder(run_folder, old))
     return final
 
@@ -117,6 +122,15 @@ def check_checkpoint(folder: Path) -> dict[str, Any]:
         if hash_file(path) != expected["sha256"]:
             raise DataError(f"{name} is damaged", where=folder)
     return record
+
+
+def _sync_names(folder: Path) -> None:
+    """Bring a folder's names to the disk: a power cut may otherwise undo a rename."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _list_steps(run_folder: Path) -> list[int]:
