@@ -106,3 +106,15 @@ def test_one_of_other_hardware_is_passed_over(run: Path) -> None:
     step, lines = find(run, {"processes": 2, "steps": 30})
     assert step is None
     assert lines[0] == "passing over step_10: written with processes 1, this run has 2"
+
+
+def test_a_damaged_later_one_pushes_no_whole_one_out(tmp_path: Path) -> None:
+    # It was passed over when the run went on, and hardware that changed writes others before it.
+    for step in (9, 12):
+        write(tmp_path, step)
+    (step_folder(tmp_path, 12) / "complete.json").unlink()
+    write(tmp_path, 11, keep=1)
+    step, lines = find(tmp_path)
+    assert step == 11
+    assert len(lines) == 1
+    assert not step_folder(tmp_path, 9).exists()
