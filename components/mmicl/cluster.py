@@ -7,14 +7,14 @@ what is written.
 
 import logging
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mmicl.errors import MmiclError, ResourceError, TransientError, UserError
-from mmicl.supervision import keep_ahead
+from mmicl.supervision import keep_ahead, peek
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -35,7 +35,7 @@ class Cluster:
         self._ray = ray
         self._task = ray.remote(max_retries=TRIES, num_cpus=1)(_do)
 
-    def stream(self, work: Callable[[Item], Value], items: Sequence[Item]) -> Generator[Value]:
+    def stream(self, work: Callable[[Item], Value], items: Iterable[Item]) -> Generator[Value]:
         """Do the work for every item on the cluster's nodes; results in the items' order.
 
         Args:
@@ -49,7 +49,8 @@ class Cluster:
             ResourceError: A work ran out of a node's memory, time and again.
             TransientError: The cluster was lost, or a work went down with several nodes in a row.
         """
-        if len(items) < 2:
+        first, items = peek(items)
+        if first < 2:
             yield from map(work, items)
             return
         submit = partial(self._task.remote, [self._ray.put(work)])

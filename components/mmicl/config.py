@@ -259,10 +259,10 @@ class Launch(Section):
     """What lies in main memory instead of the GPU's: the optimizer's state (ZeRO 1 and up), or the
     weights as well (ZeRO 3)."""
     workers: Positive
-    """Processes that build, threads that decode pictures and make batches ahead."""
+    """Processes that ingest and build, threads that decode pictures and make batches ahead."""
     spread: Literal["processes", "ray"]
-    """Where `build` works: in so many processes of this machine, or on every processor of the Ray
-    cluster that runs (`ray start`)."""
+    """Where `ingest` and `build` work: in so many processes of this machine, or on every processor
+    of the Ray cluster that runs (`ray start`)."""
     checkpoint_every: Positive
     keep_checkpoints: Positive
     evaluation_batch: Positive

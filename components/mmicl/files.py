@@ -1,6 +1,7 @@
 """Writing so that a reader sees the old file or the whole new one, never a part."""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -41,10 +42,15 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replace_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on success it takes the place of `path`."""
+    """Yield a temporary folder beside `path`; on success it takes the place of `path`.
+
+    What processes that were killed have left there is removed first.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if left == temporary or not Path("/proc", left.suffixes[-2][1:]).exists():
+            shutil.rmtree(left, ignore_errors=True)
     temporary.mkdir()
     try:
         yield temporary

@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
@@ -31,7 +32,7 @@ from mmicl.errors import BusyError
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
-Stream = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+Stream = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """Does a work for every item and gives the results in the items' order, as `map` does."""
 
 GRACE = 15.0
@@ -71,17 +72,19 @@ def map_in_processes(
 
 
 def stream_in_processes(
-    work: Callable[[Item], Value], items: Sequence[Item], processes: int, *, ahead: int
+    work: Callable[[Item], Value], items: Iterable[Item], processes: int, *, ahead: int
 ) -> Generator[Value]:
     """Do the work for every item, in forked processes that share what is loaded.
 
     On a processor, results are the same in any process; a GPU is not for two. They come in the
-    order of the items; `ahead` of them may be under way or wait to be taken.
+    order of the items, which are taken as needed; `ahead` of them may be under way or wait to be
+    taken. A single item is not worth a process.
 
     Raises:
         MmiclError: The first that a process met; what had not begun is left.
     """
-    if min(processes, len(items)) < 2:
+    first, items = peek(items)
+    if min(processes, first) < 2:
         yield from map(work, items)
         return
     _SHARED["work"] = work
@@ -91,6 +94,13 @@ def stream_in_processes(
             yield from keep_ahead(submit, Future.result, items, ahead)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def peek(items: Iterable[Item]) -> tuple[int, Iterable[Item]]:
+    """How many items there are, at least (0, 1 or 2), and all of them."""
+    rest = iter(items)
+    first = list(islice(rest, 2))
+    return len(first), chain(first, rest)
 
 
 def keep_ahead(

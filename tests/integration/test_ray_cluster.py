@@ -1,4 +1,4 @@
-"""`launch.spread: ray`: a real cluster of several nodes on this machine, one of which dies."""
+"""`launch.spread: ray` in ingest and build: a real cluster of several nodes, one of which dies."""
 
 import itertools
 import os
@@ -18,6 +18,7 @@ from mmicl.errors import DataError
 from mmicl.files import hash_file
 from mmicl.mic import builder
 from mmicl.paths import Paths
+from mmicl.sources import ahead
 from mmicl.stages import StageContext, augment, build, fetch, ingest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,8 +90,8 @@ def test_what_a_node_takes_down_with_it_is_done_again(nodes: Cluster, tmp_path: 
     assert len(begun) > len(set(begun)) == 12
 
 
-def prepare(folder: Path, spread: str) -> tuple[Config, Paths]:
-    """A small checkout that is ready to build."""
+def configure(folder: Path, spread: str) -> tuple[Config, Paths]:
+    """A small checkout."""
     params = read_params(ROOT / "profiles" / "tiny.yaml")
     params["datasets"] = {name: params["datasets"][name] for name in WORLD}
     for name, source in WORLD.items():
@@ -98,8 +99,12 @@ def prepare(folder: Path, spread: str) -> tuple[Config, Paths]:
     params["build"] |= {"pretrain": {"coco": 100}, "finetune": {"vqav2": 100, "raven": 20}}
     params["evaluate"]["benchmarks"] = {}
     params["launch"]["spread"] = spread
-    config = check_config(params, "test")
-    paths = Paths(folder / spread, folder / f"{spread}-state")
+    return check_config(params, "test"), Paths(folder / spread, folder / f"{spread}-state")
+
+
+def prepare(folder: Path, spread: str) -> tuple[Config, Paths]:
+    """A small checkout that is ready to build."""
+    config, paths = configure(folder, spread)
     for name in WORLD:
         for stage in (fetch, ingest):
             stage.run(StageContext(f"stage@{name}", name, config, paths, "0"))
@@ -111,6 +116,39 @@ def read_hashes(folder: Path) -> dict[str, str]:
     return {path.name: hash_file(path) for path in sorted(folder.iterdir())}
 
 
+def test_ingest_with_a_node_killed_in_the_middle_gives_equal_bytes(
+    nodes: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "SMALL", 5)
+    monkeypatch.setattr(ahead, "WORK_PICTURES", 2)
+    nodes.add_node(num_cpus=1, object_store_memory=2**27)
+    before = len(nodes.worker_nodes)
+    found = []
+    for spread in ("processes", "ray"):
+        config, paths = configure(tmp_path, spread)
+        fetch.run(StageContext("fetch@coco", "coco", config, paths, "0"))
+        context = StageContext("ingest@coco", "coco", config, paths, "0")
+        if spread == "ray":
+            kill_at_the_third(nodes, monkeypatch)
+        ingest.run(context)
+        assert context.facts["works"] > 10
+        found.append((read_hashes(paths.images("coco")), read_hashes(paths.examples("coco"))))
+    assert len(nodes.worker_nodes) == before - 1
+    assert found[0] == found[1]
+
+
+def kill_at_the_third(nodes: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a node die when the third result is taken."""
+    take, taken = mmicl.cluster.Cluster._take, itertools.count(1)
+
+    def count(self: mmicl.cluster.Cluster, reference: Any) -> Any:
+        if next(taken) == 3:
+            kill_one(nodes)
+        return take(self, reference)
+
+    monkeypatch.setattr(mmicl.cluster.Cluster, "_take", count)
+
+
 def test_build_with_a_node_killed_in_the_middle_gives_equal_bytes(
     nodes: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,14 +157,7 @@ def test_build_with_a_node_killed_in_the_middle_gives_equal_bytes(
     build.run(StageContext("build", None, config, paths, "0"))
     expected = read_hashes(paths.mic)
     before = len(nodes.worker_nodes)
-    take, taken = mmicl.cluster.Cluster._take, itertools.count(1)
-
-    def kill_at_the_third(self: mmicl.cluster.Cluster, reference: Any) -> Any:
-        if next(taken) == 3:
-            kill_one(nodes)
-        return take(self, reference)
-
-    monkeypatch.setattr(mmicl.cluster.Cluster, "_take", kill_at_the_third)
+    kill_at_the_third(nodes, monkeypatch)
     config, paths = prepare(tmp_path, "ray")
     build.run(StageContext("build", None, config, paths, "0"))
     assert len(nodes.worker_nodes) == before - 1

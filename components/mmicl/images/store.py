@@ -15,16 +15,10 @@ import pyarrow as pa
 from PIL import Image
 
 from mmicl.errors import DataError
-from mmicl.images.decoding import (
-    MAX_BYTES,
-    ImageError,
-    Picture,
-    check_picture,
-    decode,
-    encode_png,
-    read_picture,
-)
-from mmicl.images.look import PictureRow, hash_look
+from mmicl.images.ahead import Ahead
+from mmicl.images.checks import Check, check_bytes, check_file, check_pixels, check_video
+from mmicl.images.decoding import MAX_PIXELS, Picture, decode
+from mmicl.images.look import PictureRow
 from mmicl.images.names import Lender
 from mmicl.records import BLANK_IMAGE, split_reference
 
@@ -55,8 +49,12 @@ class ImageWriter:
 
     def __init__(self, folder: Path, lender: Lender | None = None) -> None:
         self.folder, self.lender = folder, lender
+        self.ahead = Ahead()
+        """What others have checked, for the pictures that come next."""
         self.sizes: dict[str, tuple[int, int]] = {}
         """key -> (width, height) of every picture written or borrowed so far."""
+        self.checked = 0
+        """Pictures that were checked so far, those among them that came again."""
         self._looks: dict[str, str] = {}
         self._rows: list[Picture] = []
         self._waiting = 0
@@ -84,7 +82,7 @@ class ImageWriter:
         Raises:
             ImageError: The picture cannot be used; `reason` says why.
         """
-        return self._add(read_picture(path))
+        return self._store(check_file(path))[0]
 
     def add_bytes(self, data: bytes, name: str) -> str:
         """Check and store one official picture that came within another file; returns its key.
@@ -92,22 +90,23 @@ class ImageWriter:
         Raises:
             ImageError: The picture cannot be used; `reason` says why.
         """
-        if len(data) > MAX_BYTES:
-            message = f"{len(data)} bytes, more than {MAX_BYTES}"
-            raise ImageError("too_many_bytes", message, where=name)
-        return self._add(check_picture(data, name))
+        return self._store(check_bytes(data, name))[0]
 
     def add_pixels(self, pixels: np.ndarray) -> str:
         """Store a grey (height, width) or RGB (height, width, 3) uint8 array; returns its key.
 
         The key is the sha256 of shape and pixels, so that it does not depend on the PNG encoder.
         """
-        key = hashlib.sha256(f"uint8 {pixels.shape} ".encode() + pixels.tobytes()).hexdigest()
-        if key in self.sizes:
-            return key
-        height, width = pixels.shape[:2]
-        image = Image.fromarray(pixels)
-        return self._add(Picture(key, encode_png(image), width, height, hash_look(image)))
+        check = check_pixels(pixels)
+        return check.name if check.name in self.sizes else self._store(check)[0]
+
+    def add_frames(self, path: Path, count: int) -> tuple[str, ...]:
+        """Check and store frames of an official video; their keys in order of time.
+
+        Raises:
+            ImageError: The video cannot be used; `reason` says why.
+        """
+        return self._store(check_video(path, count))
 
     def borrow(self, picture: PictureRow) -> str:
         """Take a picture of the lender as it is; returns its key."""
@@ -126,6 +125,11 @@ class ImageWriter:
         """A picture that was written or borrowed."""
         width, height = self.sizes[key]
         return PictureRow(sha256=key, width=width, height=height, look=self._looks[key])
+
+    def _store(self, check: Check) -> tuple[str, ...]:
+        """The keys of what a check gives."""
+        self.checked += check.weight
+        return tuple(self._add(picture) for picture in self.ahead.run(check))
 
     def _add(self, picture: Picture) -> str:
         if picture.key in self.sizes:
@@ -171,6 +175,44 @@ class ImageWriter:
         if self._stream is not None:
             self._stream.close()
         self._stream, self._in_shard = None, 0
+
+
+class Scout(ImageWriter):
+    """Notes what a reader would have checked, and writes nothing.
+
+    What it says of a picture stands for what is not known yet: a key of its own, and a size that
+    every box lies within.
+    """
+
+    def __init__(self, writer: ImageWriter) -> None:
+        super().__init__(writer.folder, writer.lender)
+        self.sizes = _AnySize()
+        self.weight = self.size = 0
+        """Pictures that the noted checks give, and bytes that they carry to another process."""
+        self._checks: dict[str, Check] = {}
+        self._known = writer.sizes
+
+    def take(self) -> list[Check]:
+        """What was noted since the last time."""
+        checks, self._checks = list(self._checks.values()), {}
+        self.weight = self.size = 0
+        return checks
+
+    def borrow(self, picture: PictureRow) -> str:
+        """The key of a picture of the lender."""
+        return picture.sha256
+
+    def _store(self, check: Check) -> tuple[str, ...]:
+        if check.name not in self._known and check.name not in self._checks:
+            self._checks[check.name] = check
+            self.weight += check.weight
+            self.size += check.size
+        return (hashlib.sha256(check.name.encode()).hexdigest(),) * check.weight
+
+
+class _AnySize(dict[str, tuple[int, int]]):
+    def __missing__(self, key: str) -> tuple[int, int]:
+        return MAX_PIXELS, MAX_PIXELS
 
 
 class ImageStore:

@@ -1,6 +1,7 @@
 """One reader a dataset: official files -> typed Examples, pictures in the store, quarantine."""
 
 from mmicl.errors import UserError
+from mmicl.sources.ahead import Sharing
 from mmicl.sources.aokvqa import AOKVQA
 from mmicl.sources.bongard_hoi import BONGARD_HOI
 from mmicl.sources.coco import COCO_CAPTION
@@ -105,6 +106,7 @@ __all__ = [
     "READERS",
     "REJECTED",
     "Reader",
+    "Sharing",
     "find_reader",
     "ingest_dataset",
     "name_files",

@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from mmicl.images.look import PICTURES, PictureRow
 from mmicl.images.names import NAMES, Lender, NamedPicture
 from mmicl.images.store import ImageWriter
 from mmicl.records import Example, Rejected, Split
+from mmicl.sources.ahead import Sharing, read_ahead
 from mmicl.sources.reader import Reader
 from mmicl.sources.reading import SPLITS, ReadContext
 
@@ -40,6 +41,7 @@ def ingest_dataset(
     resplit: Mapping[Split, float] | None,
     quarantine: Path,
     lender: Path | None = None,
+    sharing: Sharing | None = None,
 ) -> dict[str, Any]:
     """Read a dataset's official files into Examples and stored pictures.
 
@@ -57,6 +59,8 @@ def ingest_dataset(
         resplit: Shares by which groups are dealt to splits; None keeps the official splits.
         quarantine: Where rejected.parquet goes when the share is exceeded.
         lender: The shards of a dataset whose pictures are not stored again.
+        sharing: Who else checks the pictures of a large dataset; what is written is the same. Its
+            folder is removed when all is written.
 
     Returns:
         The manifest: counts per split, of quarantined records by reason, of pictures, of what was
@@ -73,7 +77,8 @@ def ingest_dataset(
             context = ReadContext(
                 name, folder, writer, resplit, named=reader.named, frame_count=reader.frames or 0
             )
-            intake = _read(reader, context, tables)
+            read = read_ahead(reader, context, sharing) if sharing else reader.read(context)
+            intake = _read(read, tables)
         if not intake.records:
             files = ", ".join(reader.files)
             message = f"no record found by reader {reader.name}"
@@ -85,6 +90,8 @@ def ingest_dataset(
         manifest = _describe(reader, context, intake)
         write_json(tables / MANIFEST, manifest)
     shutil.rmtree(quarantine, ignore_errors=True)  # of an earlier try
+    if sharing:
+        shutil.rmtree(sharing.folder, ignore_errors=True)
     return manifest
 
 
@@ -107,14 +114,14 @@ class Intake:
     """Reason -> the first record that was rejected for it."""
 
 
-def _read(reader: Reader, context: ReadContext, tables: Path) -> Intake:
+def _read(read: Iterable[list[Example] | Rejected], tables: Path) -> Intake:
     """Write all Examples and all rejected records while they are read."""
     intake, seen = Intake(), set[str]()
     with (
         RowWriter(tables / EXAMPLES, Example) as examples,
         RowWriter(tables / REJECTED, Rejected) as rejected,
     ):
-        for result in reader.read(context):
+        for result in read:
             intake.records += 1
             if isinstance(result, Rejected):
                 row = result

@@ -72,22 +72,26 @@ class Reader:
             DataError: A whole file cannot be read.
         """
         for record in self.find(context):
-            try:
-                if isinstance(record.value, RecordError):
-                    raise record.value
-                examples = list(self.convert(record, context))
-                for example in examples:
-                    _check_encodable(example)
-                yield examples
-            except UnicodeEncodeError:
-                half = RecordError("malformed", "holds half a surrogate pair, which is no text")
-                yield _reject(record, context, half)
-            except ValidationError as error:
-                yield _reject(record, context, explain_invalid(error))
-            except RecordError as error:
-                yield _reject(record, context, error)
-            except ImageError as error:
-                yield _reject(record, context, RecordError(error.reason, str(error)))
+            yield self.read_record(record, context)
+
+    def read_record(self, record: Record, context: ReadContext) -> list[Example] | Rejected:
+        """The Examples of one record, or why there are none."""
+        try:
+            if isinstance(record.value, RecordError):
+                raise record.value
+            examples = list(self.convert(record, context))
+            for example in examples:
+                _check_encodable(example)
+            return examples
+        except UnicodeEncodeError:
+            half = RecordError("malformed", "holds half a surrogate pair, which is no text")
+            return _reject(record, context, half)
+        except ValidationError as error:
+            return _reject(record, context, explain_invalid(error))
+        except RecordError as error:
+            return _reject(record, context, error)
+        except ImageError as error:
+            return _reject(record, context, RecordError(error.reason, str(error)))
 
 
 def name_files(reader: Reader, files: Mapping[str, str], where: str = "--file") -> Reader:

@@ -16,7 +16,6 @@ from mmicl.errors import ConfigError, DataError, UserError
 from mmicl.files import hash_file
 from mmicl.images.decoding import ImageError
 from mmicl.images.store import ImageWriter
-from mmicl.images.video import read_frames
 from mmicl.records import PLACEHOLDER, Example, Split
 from mmicl.sources.json_stream import (
     JsonError,
@@ -129,8 +128,8 @@ class ReadContext:
     """Official file or folder (`img/`) -> where it lies in this copy, if it is named otherwise."""
     frame_count: int = 0
     """Frames of each video."""
-    _pictures: dict[Path, str | ImageError] = field(default_factory=dict)
-    _videos: dict[Path, tuple[str, ...] | ImageError] = field(default_factory=dict)
+    _pictures: dict[str, str | ImageError] = field(default_factory=dict)
+    _videos: dict[str, tuple[str, ...] | ImageError] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
@@ -156,6 +155,14 @@ class ReadContext:
         return Example(
             id=f"{self.dataset}/{split}/{own}", dataset=self.dataset, split=split, group=group,
             meta=dump_meta(meta), **fields,
+        )  # fmt: skip
+
+    def stand_in(self, writer: ImageWriter) -> "ReadContext":
+        """The same dataset with another writer; what it counts and notes stays apart."""
+        return ReadContext(
+            self.dataset, self.folder, writer, self.resplit, named=self.named,
+            frame_count=self.frame_count,
+            _pictures=dict(self._pictures), _videos=dict(self._videos),
         )  # fmt: skip
 
     # --- files --------------------------------------------------------------------------------
@@ -337,13 +344,13 @@ class ReadContext:
                 return self.writer.borrow(lent)
             more = f", and {lender.name} has none" if lender else ""
             raise ImageError("missing_image", f"no such picture{more}", where=names[0])
-        return _once(self._pictures, path, lambda: self.writer.add_file(path))
+        return _once(self._pictures, self.name(path), lambda: self.writer.add_file(path))
 
     def list_pictures(self) -> Iterator[tuple[str, str]]:
         """Name and key of each official picture file that was stored, in the order of reading."""
-        for path, key in self._pictures.items():
+        for name, key in self._pictures.items():
             if isinstance(key, str):
-                yield self.name(path), key
+                yield name, key
 
     def frames(self, *names: str) -> tuple[str, ...]:
         """Store `frame_count` frames of an official video; their references in order of time.
@@ -355,12 +362,9 @@ class ReadContext:
         path = self._seek(names)
         if path is None:
             raise ImageError("missing_video", "no such video", where=names[0])
-
-        def store() -> tuple[str, ...]:
-            frames = read_frames(path, self.frame_count)
-            return tuple(self.writer.add_pixels(frame) for frame in frames)
-
-        return _once(self._videos, path, store)
+        return _once(
+            self._videos, self.name(path), lambda: self.writer.add_frames(path, self.frame_count)
+        )
 
     def _seek(self, names: Sequence[str]) -> Path | None:
         """The first of several places that has a file."""
@@ -394,20 +398,18 @@ class ReadContext:
 Stored = TypeVar("Stored", str, tuple[str, ...])
 
 
-def _once(
-    known: dict[Path, Stored | ImageError], path: Path, store: Callable[[], Stored]
-) -> Stored:
+def _once(known: dict[str, Stored | ImageError], name: str, store: Callable[[], Stored]) -> Stored:
     """What a file was stored as, or the error that it gave, from the first time on.
 
     Raises:
         ImageError: The file cannot be used.
     """
-    if path not in known:
+    if name not in known:
         try:
-            known[path] = store()
+            known[name] = store()
         except ImageError as error:
-            known[path] = error
-    found = known[path]
+            known[name] = error
+    found = known[name]
     if isinstance(found, ImageError):
         raise found
     return found

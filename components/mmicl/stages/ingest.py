@@ -1,15 +1,26 @@
 """Stage ingest@DATASET: official files into Examples, quarantine and the picture store."""
 
+import shutil
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmicl.config import load_config
 from mmicl.errors import UserError
 from mmicl.files import replace_folder
+from mmicl.launch.sharing import share_out
 from mmicl.paths import Paths
-from mmicl.sources import READERS, Reader, find_reader, ingest_dataset, name_files, set_frames
+from mmicl.sources import (
+    READERS,
+    Reader,
+    Sharing,
+    find_reader,
+    ingest_dataset,
+    name_files,
+    set_frames,
+)
 from mmicl.stages import StageContext
 
 
@@ -20,6 +31,9 @@ def run(context: StageContext) -> None:
     name, paths = context.item, context.paths
     dataset = context.config.datasets[name]
     reader = name_files(find_reader(dataset.reader), dataset.files, f"datasets.{name}.files")
+    works = paths.cache("ingest-works") / name / context.fingerprint
+    remove_others(works)
+    sharing = Sharing(partial(share_out, context.config.launch), works)
     manifest = ingest_dataset(
         set_frames(reader, dataset.frames, f"datasets.{name}.frames"),
         paths.raw(name),
@@ -30,6 +44,7 @@ def run(context: StageContext) -> None:
         resplit=dataset.resplit,
         quarantine=paths.cache("quarantine") / name,
         lender=paths.images(dataset.lender) if dataset.lender else None,
+        sharing=sharing,
     )
     context.facts.update(
         examples=manifest["examples"],
@@ -38,7 +53,16 @@ def run(context: StageContext) -> None:
         unused=manifest["unused"],
         images=manifest["images"],
         borrowed=manifest["borrowed"],
+        works=sharing.works,
+        works_taken_up=sharing.taken_up,
     )
+
+
+def remove_others(folder: Path) -> None:
+    """Remove what was kept for other fingerprints: nobody will take it up."""
+    for other in folder.parent.glob("*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def ingest_uri(

@@ -66,6 +66,7 @@ def ingest(tmp_path: Path) -> Callable[..., Ingested]:
             resplit=options.pop("resplit", None),
             quarantine=tmp_path / "quarantine",
             lender=options.pop("lender", None),
+            sharing=options.pop("sharing", None),
         )
         examples = read_rows(out / "examples" / EXAMPLES, Example)
         faults = {find_fault(query) for example in examples for query in expand(example)}
