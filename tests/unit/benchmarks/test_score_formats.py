@@ -80,6 +80,8 @@ BAD: list[tuple[str, Make, Any, str]] = [
     ("hateful_memes", hateful_memes, "id,proba,label\n1,0.5,0\n", "1 of 2 have no prediction"),
     ("bongard_hoi", bongard_hoi, [[0, 1]], "1 pairs for 2 problems"),
     ("bongard_hoi", bongard_hoi, [[0, 1], [0, 2]], "entry 2: .* is not a pair of 0 or 1"),
+    ("bongard_hoi", bongard_hoi, [[0, 1], [0, True]], "entry 2: .* is not a pair of 0 or 1"),
+    ("bongard_hoi", bongard_hoi, [[0, 1], [0, 1.0]], "entry 2: .* is not a pair of 0 or 1"),
     ("iconqa", iconqa, {"results": {"5": 1}}, "1 of 2 have no prediction, the first is 6"),
     ("iconqa", iconqa, {"results": {"5": 1, "6": 1, "7": 1}}, "the first is 7"),
     ("raven_iq", raven_iq, lines({"id": "a", "scores": [1, 0]}), "2 scores, not 6"),
