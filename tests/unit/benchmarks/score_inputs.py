@@ -234,7 +234,7 @@ def scienceqa(folder: Path, answers: Any = None) -> Files:
 
 
 def vcr(folder: Path, answers: str) -> Files:
-    records = [{"annot_id": f"val-{n}", "answer_label": n} for n in range(2)]
+    records = [{"annot_id": f"val-{n}", "answer_label": n, "rationale_label": n} for n in range(2)]
     references = write(folder / "val.jsonl", lines(*records))
     return write(folder / "answers.csv", answers), references
 

@@ -101,6 +101,7 @@ def two_lines(ids: Sequence[int], value: Any) -> str:
     )
 
 
+RATIONALES = [f"rationale_conditioned_on_a{a}_{r}" for a in (0, 1) for r in range(4)]
 VQA = Form(made.vqa, [7, 8], 9, rows("question_id", "answer"), words=True)
 CAPTIONS = Form(
     made.coco_caption, [1, 2], 9, rows("image_id", "caption"), words=True,
@@ -172,6 +173,10 @@ FORMS = {
     "vcr": Form(
         made.vcr, ["val-0", "val-1"], "train-0",
         table("annot_id,answer_0,answer_1,answer_2,answer_3\n", "{0},{1},0,0,0"), 0.5, "high",
+    ),
+    "vcr_rationale": Form(
+        made.vcr, ["val-0", "val-1"], "train-0",
+        table(f"annot_id,{','.join(RATIONALES)}\n", "{0},{1},0,0,0,{1},0,0,0"), 0.5, "high",
     ),
     "visdial": Form(made.visdial, [(7, 1), (7, 2)], (8, 1), ranks, RANKS, [True] * 100),
     "websrc": Form(
@@ -289,13 +294,23 @@ def test_an_answer_of_another_type_is_an_error(key: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("key", ["iconqa", "nextqa", "nextqa, with the answers", "scienceqa"])
-@pytest.mark.parametrize("number", [-1, 5, 1.9, 1.0, True, None, "x", "1.9", [1]])
+@pytest.mark.parametrize("number", [1.9, 1.0, True, None, "x", "1.9", [1]])
 def test_only_the_number_of_a_choice_is_one(key: str, number: object, tmp_path: Path) -> None:
     form = find(key)
     with pytest.raises(DataError) as caught:
         score(key, form, tmp_path, form.ids, number)
     assert f"{tmp_path}" in str(caught.value)
     assert f", {form.ids[0]}: " in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["iconqa", "nextqa", "nextqa, with the answers", "scienceqa"])
+@pytest.mark.parametrize("number", [-1, 5])
+def test_a_choice_that_there_is_not_is_wrong_and_counted(
+    key: str, number: int, tmp_path: Path
+) -> None:
+    form = find(key)
+    scored = score(key, form, tmp_path, form.ids, number)
+    assert f"{len(form.ids)} predictions are none of the choices, wrong" in scored["warnings"]
 
 
 def test_a_blink_question_of_another_task_is_an_error(tmp_path: Path) -> None:
@@ -320,12 +335,9 @@ def test_pope_answers_without_their_question_are_counted(tmp_path: Path) -> None
     assert "warnings" not in score_files("pope", *made.pope(tmp_path))
 
 
-@pytest.mark.parametrize(("key", "value"), [("image", "2.jpg"), ("question_id", 3)])
-def test_pope_answers_are_compared_by_what_they_say_of_themselves(
-    key: str, value: object, tmp_path: Path
-) -> None:
-    files = made.pope(tmp_path, [{"answer": "yes"}, {"answer": "yes", key: value}])
-    with pytest.raises(DataError, match=f"line 2: the {key} is not .*, which stands at this place"):
+def test_pope_answers_without_their_question_are_compared_by_picture(tmp_path: Path) -> None:
+    files = made.pope(tmp_path, [{"answer": "yes"}, {"answer": "yes", "image": "val2014/2.jpg"}])
+    with pytest.raises(DataError, match=r"line 2: the image is not .*, which stands at this place"):
         score_files("pope", *files)
 
 

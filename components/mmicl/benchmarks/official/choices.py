@@ -17,6 +17,7 @@ from mmicl.benchmarks.official.reading import (
     read_score,
     read_table,
     refuse_unknown,
+    warn_of_choices,
 )
 from mmicl.benchmarks.scorers import blink, choice, iconqa, nextqa, scienceqa
 from mmicl.benchmarks.scorers import winoground as pairs
@@ -38,18 +39,22 @@ def score_nextqa(predictions: Path, references: Path | None) -> Scored:
     for key, value in read_mapping(predictions).items():
         where = f"{predictions}, {key}"
         entry = Record(where, value if isinstance(value, dict) else {"prediction": value})
-        answers[key] = read_choice(entry.get("prediction", int), nextqa.OPTIONS, where)
+        answers[key] = read_choice(entry.get("prediction", int), where)
         right = entry.value.get("answer")
         if right is not None and key in wanted and right != wanted[key].answer:
             message = f"says that the answer is {right}, {path.name} says {wanted[key].answer}"
             raise DataError(message, where=where)
     unknown = compare_ids(answers, wanted, predictions)
     note = f"{len(unknown)} predictions for unknown questions, passed over as officially"
+    own = {key: answers[key] for key in wanted}
     return Scored(
         n=len(truths),
         metrics=dict(nextqa.score(answers, truths)),
         per_item={key: answers[key] == truth.answer for key, truth in wanted.items()},
-        warnings=[note] if unknown else [],
+        warnings=[
+            *([note] if unknown else []),
+            *warn_of_choices(own, dict.fromkeys(own, nextqa.OPTIONS)),
+        ],
     )
 
 
@@ -80,7 +85,7 @@ def score_scienceqa(predictions: Path, references: Path | None) -> Scored:
         message = f"problem {bad[0]} of language_bias.json is no test problem with a picture"
         raise DataError(message, where=path.parent)
     results = {
-        key: read_choice(value, choices.get(key), f"{predictions}, {key}")
+        key: read_choice(value, f"{predictions}, {key}")
         for key, value in read_mapping(predictions, "results").items()
     }
     refuse_unknown(results, problems, predictions)
@@ -88,6 +93,7 @@ def score_scienceqa(predictions: Path, references: Path | None) -> Scored:
         n=len(problems),
         metrics=dict(scienceqa.score(results, problems)),
         per_item={key: results[key] == problem.answer for key, problem in problems.items()},
+        warnings=warn_of_choices(results, choices),
     )
 
 
@@ -236,11 +242,11 @@ def score_iconqa(predictions: Path, references: Path | None) -> Scored:
     given = index_records(
         (pair for path in files for pair in read_mapping(path, "results").items()), predictions
     )
-    results = {}
+    results, numbers = {}, {}
     for key, value in given.items():
         answer = Record(f"{predictions}, {key}", {"answer": value}).get("answer", (int, str))
         if key in choices:
-            answer = read_choice(answer, choices[key], f"{predictions}, {key}")
+            answer = numbers[key] = read_choice(answer, f"{predictions}, {key}")
         results[key] = str(answer)
     wanted: dict[str, iconqa.Problem] = {}
     for task in iconqa.TASKS:
@@ -257,7 +263,7 @@ def score_iconqa(predictions: Path, references: Path | None) -> Scored:
         n=len(wanted),
         metrics=dict(iconqa.score(results, wanted)),
         per_item={key: results[key] == problem.answer for key, problem in wanted.items()},
-        warnings=[note] if tasks else [],
+        warnings=[*([note] if tasks else []), *warn_of_choices(numbers, choices)],
         written=[results[key] for key in wanted],
     )
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from mmicl.errors import DataError, UserError
 
 K = TypeVar("K")
 V = TypeVar("V")
+_WHOLE = re.compile(r"-?\d+", re.ASCII)
 _SAME_SPLIT = "give the predictions for the references' own split"
 
 
@@ -267,24 +269,29 @@ def read_number(value: object, where: str) -> float:
     return number
 
 
-def read_choice(value: object, choices: int | None, where: str) -> int:
-    """The number of a choice, from 0, given as a whole number or as its digits.
-
-    Args:
-        value: As the file has it.
-        choices: How many there are; None where the references do not say.
-        where: The file and record.
+def read_choice(value: object, where: str) -> int:
+    """The number of a choice, given as a whole number or as its digits.
 
     Raises:
-        DataError: It is something else (true and 1.0 are), or there is no such choice.
+        DataError: It is something else (true and 1.0 are).
     """
-    if type(value) is not int and not (isinstance(value, str) and value.isdecimal()):
+    if type(value) is not int and not (isinstance(value, str) and _WHOLE.fullmatch(value)):
         raise DataError(f"{_shorten(value)} is no number of a choice", where=where)
-    number = int(value)
-    if number < 0 or (choices is not None and number >= choices):
-        there = "" if choices is None else f", there are 0 to {choices - 1}"
-        raise DataError(f"there is no choice {number}{there}", where=where)
-    return number
+    return int(value)
+
+
+def warn_of_choices(given: Mapping[K, int], choices: Mapping[K, int | None]) -> list[str]:
+    """Count numbers of choices that there are not, such as the -1 of an answer without one.
+
+    Args:
+        given: Number of a choice, from 0, by item.
+        choices: How many an item has; None where the references do not say.
+    """
+    outside = 0
+    for key, number in given.items():
+        most = choices.get(key)
+        outside += number < 0 or (most is not None and number >= most)
+    return [f"{outside} predictions are none of the choices, wrong"] if outside else []
 
 
 def _tell_unknown(unknown: list[K]) -> str:
