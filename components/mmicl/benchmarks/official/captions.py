@@ -77,6 +77,7 @@ def score_nocaps(predictions: Path, references: Path | None) -> Scored:
     )
     results = _read_results(predictions)
     refuse_unknown(results, domains, predictions)
+    missing = captions.list_missing()
     metrics: dict[str, dict[str, float]] = defaultdict(dict)
     per_item: dict[str, dict[str, float]] = {}
     for part in (*_NOCAPS_DOMAINS, "entire"):
@@ -85,11 +86,12 @@ def score_nocaps(predictions: Path, references: Path | None) -> Scored:
             continue
         if bare := [key for key in keys if key not in truths]:
             raise DataError(f"image {bare[0]} has no captions", where=path)
-        scores = captions.score([results[key] for key in keys], [truths[key] for key in keys])
+        texts, right = [results[key] for key in keys], [truths[key] for key in keys]
+        scores = captions.score(texts, right, meteor="METEOR" not in missing)
         for name, value in scores.overall.items():
             metrics[_NOCAPS_NAMES.get(name, name)][part] = value
         per_item = _list_items(keys, scores)
-    found = {**metrics, "not_computed": captions.NOT_COMPUTED}
+    found = {**metrics, "not_computed": missing}
     return Scored(n=len(domains), metrics=found, per_item=per_item, written=results.values())
 
 
@@ -101,12 +103,14 @@ def _score_captions(
         message = f"{len(unknown)} captions of images without references, the first {unknown[0]}"
         raise DataError(message, where=predictions)
     ids = sorted(results, key=lambda key: (isinstance(key, str), key))
-    scores = captions.score([results[key] for key in ids], [truths[key] for key in ids])
+    needs = captions.list_missing()
+    texts, right = [results[key] for key in ids], [truths[key] for key in ids]
+    scores = captions.score(texts, right, meteor="METEOR" not in needs)
     missing = len(truths) - len(ids)
     note = f"{missing} of {len(truths)} images have no caption and are not scored, as officially"
     return Scored(
         n=len(ids),
-        metrics={**scores.overall, "not_computed": captions.NOT_COMPUTED},
+        metrics={**scores.overall, "not_computed": needs},
         per_item=_list_items(ids, scores),
         warnings=[note] if missing else [],
         written=results.values(),

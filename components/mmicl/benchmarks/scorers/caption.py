@@ -1,22 +1,23 @@
 """Captions by BLEU, ROUGE-L and CIDEr: pycocoevalcap's own scorers over our tokenizer.
 
-METEOR and SPICE exist as Java programs alone and are not computed (`NOT_COMPUTED` says what they
-need). CIDEr weighs n-grams by how many of the scored images' references hold them, so an image's
-CIDEr depends on which images are scored together.
+METEOR and SPICE exist as Java programs alone. METEOR is computed where there is a Java, SPICE is
+not, for its models are no part of the package (`list_missing` says what is needed). CIDEr weighs
+n-grams by how many of the scored images' references hold them, so an image's CIDEr depends on which
+images are scored together.
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from mmicl.benchmarks.scorers.ptb import tokenize_captions
 
-NOT_COMPUTED = {
-    "METEOR": "needs Java 1.8 or later (pycocoevalcap's meteor-1.5.jar)",
-    "SPICE": "needs Java 1.8 and a download of Stanford CoreNLP 3.6.0 (pycocoevalcap's spice)",
-}
+_METEOR = "needs Java 1.8 or later (pycocoevalcap's meteor-1.5.jar)"
+_SPICE = "needs Java 1.8 and a download of Stanford CoreNLP 3.6.0 (pycocoevalcap's spice)"
 ORDERS = 4
 _SMALL, _TINY = 1e-9, 1e-15  # what pycocoevalcap's bleu_scorer.py adds against division by zero
 
@@ -34,16 +35,26 @@ class CaptionScores:
     bleu_parts: np.ndarray
 
 
-def score(captions: Sequence[str], references: Sequence[Sequence[str]]) -> CaptionScores:
-    """Score one caption per image against its references; images in the official order."""
+def list_missing() -> dict[str, str]:
+    """The metrics that cannot be computed here, and what they need."""
+    return {**({} if shutil.which("java") else {"METEOR": _METEOR}), "SPICE": _SPICE}
+
+
+def score(
+    captions: Sequence[str], references: Sequence[Sequence[str]], *, meteor: bool = False
+) -> CaptionScores:
+    """Score one caption per image against its references; images in the official order.
+
+    `meteor` adds METEOR, by a process of Java that lives as long as this takes.
+    """
     tokenized = iter(tokenize_captions(chain.from_iterable(references)))
     truths = {place: [next(tokenized) for _ in row] for place, row in enumerate(references)}
     answers = {place: [text] for place, text in enumerate(tokenize_captions(captions))}
-    return score_tokenized(answers, truths)
+    return score_tokenized(answers, truths, meteor=meteor)
 
 
 def score_tokenized(
-    answers: Mapping[int, list[str]], references: Mapping[int, list[str]]
+    answers: Mapping[int, list[str]], references: Mapping[int, list[str]], *, meteor: bool = False
 ) -> CaptionScores:
     """As `score`, of tokens with a blank between, one caption per image."""
     from pycocoevalcap.bleu.bleu_scorer import BleuScorer
@@ -56,7 +67,12 @@ def score_tokenized(
     total, per_image = bleu.compute_score(option="closest", verbose=0)
     overall = {f"Bleu_{order + 1}": float(value) for order, value in enumerate(total)}
     images = {f"Bleu_{order + 1}": np.array(values) for order, values in enumerate(per_image)}
-    for name, scorer in {"ROUGE_L": Rouge(), "CIDEr": Cider()}.items():
+    scorers: dict[str, Any] = {"ROUGE_L": Rouge(), "CIDEr": Cider()}
+    if meteor:
+        from pycocoevalcap.meteor.meteor import Meteor
+
+        scorers["METEOR"] = Meteor()
+    for name, scorer in scorers.items():
         mean, values = scorer.compute_score(references, answers)
         overall[name], images[name] = float(mean), np.array(values)
     return CaptionScores(overall, images, np.array([_bleu_part(test) for test in bleu.ctest]))
