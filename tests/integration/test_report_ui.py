@@ -12,8 +12,9 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
 from mmicl.benchmarks import BENCHMARKS
+from mmicl.benchmarks.predictions import Answered
 from mmicl.benchmarks.report import write_report
-from mmicl.benchmarks.runner import Answered, ItemScore, Result
+from mmicl.benchmarks.runner import ItemScore, Result
 from mmicl.images.store import ImageStore, ImageWriter
 from mmicl.tracking.champion import Entrant
 from mmicl.tracking.evaluation import add_champion

@@ -136,6 +136,7 @@ def answer_requests(
     cache: AnswerCache,
     *,
     max_new_tokens: int,
+    on_answers: Callable[[list[tuple[Request, Answer]]], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Answer]:
     """Answer requests in their order; what the cache has is not asked again.
@@ -148,15 +149,24 @@ def answer_requests(
         predictor: The model with its pictures.
         cache: Of that model.
         max_new_tokens: The longest generated answer.
+        on_answers: Called with requests and their answers as soon as these are known, with those
+            of the cache first.
         on_progress: Called with requests done and requests to do.
 
     Raises:
         DataError: A request does not fit the model (see `Predictor`).
     """
     keys = [request_key(request, max_new_tokens) for request in requests]
-    waiting = {
-        key: request for key, request in zip(keys, requests, strict=True) if key not in cache
-    }
+    alike: dict[str, list[Request]] = {}
+    for key, request in zip(keys, requests, strict=True):
+        alike.setdefault(key, []).append(request)
+    waiting = {key: same[-1] for key, same in alike.items() if key not in cache}
+
+    def tell(known: Iterable[str]) -> None:
+        if on_answers:
+            on_answers([(request, cache.get(key)) for key in known for request in alike[key]])
+
+    tell(key for key in alike if key not in waiting)
     if waiting and predictor.features is not None:
         pictures = {name for request in waiting.values() for name in request.images}
         predictor.features.ensure(pictures, predictor.images, predictor.model, predictor.processor)
@@ -172,6 +182,7 @@ def answer_requests(
             own = [key for key in part if waiting[key].kind == kind]
             asked = [waiting[key] for key in own]
             cache.add(zip(own, _ask(asked, predictor, max_new_tokens), strict=True))
+            tell(own)
         if on_progress:
             on_progress(min(start + step, len(order)), len(order))
     return [cache.get(key) for key in keys]

@@ -17,6 +17,7 @@ import numpy as np
 from mmicl.benchmarks.answering import Answer, AnswerCache, answer_requests
 from mmicl.benchmarks.benchmark import Benchmark, Columns, Item
 from mmicl.benchmarks.intervals import bootstrap, sum_columns
+from mmicl.benchmarks.predictions import Answered, PredictionStream
 from mmicl.benchmarks.requests import (
     Asked,
     Protocol,
@@ -37,14 +38,6 @@ MODEL = ""
 """The control of the model's own answers."""
 ITEMS = "items.parquet"
 DECIMALS = 4
-
-
-class Answered(Request):
-    """A Request with its Prediction; `control` is empty for the model's own answers."""
-
-    control: str
-    text: str
-    scores: tuple[float, ...] = ()
 
 
 class ItemScore(Row):
@@ -68,20 +61,28 @@ class Result:
 
 @dataclass(frozen=True)
 class Asker:
-    """The model that is asked, and how long it may answer."""
+    """The model that is asked, how long it may answer, and where its answers go at once."""
 
     predictor: "Predictor"
     cache: AnswerCache
     max_new_tokens: int
     on_progress: Callable[[int, int], None] | None = None
+    stream: PredictionStream | None = None
 
-    def ask(self, requests: Sequence[Request]) -> list[Answer]:
+    def ask(self, requests: Sequence[Request], control: str) -> list[Answer]:
         """Answer requests in order."""
+        stream = self.stream
+
+        def write(known: list[tuple[Request, Answer]]) -> None:
+            if stream is not None:
+                stream.add(_join(request, control, answer) for request, answer in known)
+
         return answer_requests(
             requests,
             self.predictor,
             self.cache,
             max_new_tokens=self.max_new_tokens,
+            on_answers=write,
             on_progress=self.on_progress,
         )
 
@@ -139,8 +140,10 @@ def run_benchmark(
     metrics = _report_metrics(benchmark, columns, groups, resamples=resamples, seed=seed)
     if protocol.shots and draws > 1:
         draw_again = [replace(protocol, draw=number) for number in range(1, draws)]
-        redrawn = (write_requests(other, chosen.examples, pool) for other in draw_again)
-        judged = [benchmark.judge(_answer(one, asker, MODEL)) for one in redrawn]
+        redrawn = {
+            f"draw {one.draw}": write_requests(one, chosen.examples, pool) for one in draw_again
+        }
+        judged = [benchmark.judge(_answer(one, asker, name)) for name, one in redrawn.items()]
         _add_draws(metrics, benchmark, [columns[MODEL], *judged])
     not_computed = dict(benchmark.not_computed(chosen.examples))
     report = {
@@ -153,7 +156,12 @@ def run_benchmark(
         "metrics": metrics,
         **({"not_computed": not_computed} if not_computed else {}),
     }
-    answers = [row for items in runs.values() for item in items for row in _join(item)]
+    answers = [
+        _join(request, one.control, one)
+        for items in runs.values()
+        for item in items
+        for request, one in zip(item.requests, item.predictions, strict=True)
+    ]
     return Result(report, answers, _score_items(protocol, columns[MODEL], chosen.examples))
 
 
@@ -173,7 +181,8 @@ def write_results(scores: Path, predictions: Path, results: Mapping[str, Result]
 
 def _answer(asked: Sequence[Asked], asker: Asker, control: str) -> list[Item]:
     """Put requests to the model."""
-    answers = iter(asker.ask([request for _, requests in asked for request in requests]))
+    asked_for = [request for _, requests in asked for request in requests]
+    answers = iter(asker.ask(asked_for, control))
     return [
         Item(example, requests, tuple(_predict(one, control, next(answers)) for one in requests))
         for example, requests in asked
@@ -199,14 +208,8 @@ def _predict(request: Request, control: str, answer: Answer) -> Prediction:
     )  # fmt: skip
 
 
-def _join(item: Item) -> list[Answered]:
-    return [
-        Answered(
-            **dict(request), control=prediction.control, text=prediction.text,
-            scores=prediction.scores,
-        )
-        for request, prediction in zip(item.requests, item.predictions, strict=True)
-    ]  # fmt: skip
+def _join(request: Request, control: str, answer: Answer | Prediction) -> Answered:
+    return Answered(**dict(request), control=control, text=answer.text, scores=answer.scores)
 
 
 def _report_metrics(

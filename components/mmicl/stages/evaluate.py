@@ -1,10 +1,12 @@
 """Stage evaluate: benchmarks with controls over the test splits, by the official rules."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 
 from mmicl.benchmarks import find_benchmark
+from mmicl.benchmarks.predictions import PredictionStream
 from mmicl.benchmarks.report import write_report
 from mmicl.benchmarks.requests import Protocol
 from mmicl.benchmarks.runner import Asker, Result, run_benchmark, write_results
@@ -18,6 +20,9 @@ from mmicl.supervision import map_in_processes
 
 def run(context: StageContext) -> None:
     """Write scores.json, metrics.json, predictions and evaluation.html under reports.
+
+    Until all are there, each benchmark's predictions stand in `predictions` of the run folder,
+    line by line as the model answers.
 
     Raises:
         UserError: params name an unknown benchmark.
@@ -50,6 +55,7 @@ def run(context: StageContext) -> None:
 
     in_context = config.build.scheme.in_context and config.evaluate.in_context
     scheme = config.build.scheme.model_copy(update={"in_context": in_context})
+    streamed = context.run_folder / "predictions"
 
     def measure(name: str) -> tuple[Result, int]:
         """A benchmark's result, and how many answers were not known before."""
@@ -63,7 +69,13 @@ def run(context: StageContext) -> None:
             result = run_benchmark(
                 protocol,
                 examples,
-                Asker(predictor, cache, config.evaluate.max_new_tokens, _show(name)),
+                Asker(
+                    predictor,
+                    cache,
+                    config.evaluate.max_new_tokens,
+                    _show(name),
+                    PredictionStream(streamed / f"{name}.jsonl"),
+                ),
                 limit=wanted.limit,
                 resamples=config.evaluate.bootstrap,
                 draws=config.evaluate.exemplar_draws,
@@ -77,6 +89,7 @@ def run(context: StageContext) -> None:
     results = {name: result for name, (result, _) in measured.items()}
     context.facts.update(asked=sum(new for _, new in measured.values()), answers=_count(results))
     write_results(paths.scores, paths.predictions, results)
+    shutil.rmtree(streamed, ignore_errors=True)  # all of it is in the tables now
     write_json(paths.metrics, {name: _headline(one) for name, one in results.items()})
     write_report(paths.evaluation, results, declared, images, config.seed)
 

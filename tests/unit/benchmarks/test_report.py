@@ -10,12 +10,13 @@ from benchmark_examples import example
 from PIL import Image
 
 from mmicl.benchmarks import BENCHMARKS
+from mmicl.benchmarks.predictions import Answered
 from mmicl.benchmarks.report import write_report
 from mmicl.benchmarks.report.calibration import calibrate, read_probabilities
 from mmicl.benchmarks.report.gallery import find_worst, read_asked, read_values
 from mmicl.benchmarks.report.plots import CONTROL, OURS
 from mmicl.benchmarks.report.scores import list_scores
-from mmicl.benchmarks.runner import Answered, ItemScore, Result
+from mmicl.benchmarks.runner import ItemScore, Result
 from mmicl.images.store import ImageStore, ImageWriter
 
 

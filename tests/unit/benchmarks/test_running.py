@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmicl.augment.bank import shipped_bank
-from mmicl.benchmarks import BENCHMARKS
+from mmicl.benchmarks import BENCHMARKS, answering
 from mmicl.benchmarks.answering import AnswerCache, model_key, request_key
+from mmicl.benchmarks.predictions import Answered, PredictionStream
 from mmicl.benchmarks.requests import Protocol
 from mmicl.benchmarks.runner import Asker, Result, run_benchmark, write_results
 from mmicl.config import Control
@@ -37,6 +38,8 @@ class CountingPredictor(Predictor):
     """A Predictor that knows how many prompts it was given."""
 
     asked = 0
+    fails_at: int | None = None
+    """The number of prompts at which it is interrupted, as by Ctrl-C."""
 
     def generate(
         self, prompts: Sequence[str], images: Sequence[Sequence[str]], max_new_tokens: int
@@ -51,6 +54,8 @@ class CountingPredictor(Predictor):
         candidates: Sequence[Sequence[str]],
     ) -> list[list[float]]:
         self.asked += len(prompts)
+        if self.fails_at is not None and self.asked > self.fails_at:
+            raise KeyboardInterrupt
         return super().score(prompts, images, candidates)
 
 
@@ -68,12 +73,14 @@ class Bench:
         cache: Path,
         batch_size: int = 16,
         controls: Sequence[Control] = ("blank", "shuffled"),
+        stream: Path | None = None,
     ) -> Result:
         self.predictor.batch_size = batch_size
         name = DATASETS[dataset]
         protocol = Protocol(BENCHMARKS[name], shipped_bank(), FULL_SCHEME, shots=0, seed=3)
         with AnswerCache(cache) as answers:
-            asker = Asker(self.predictor, answers, max_new_tokens=8)
+            kept = PredictionStream(stream) if stream else None
+            asker = Asker(self.predictor, answers, max_new_tokens=8, stream=kept)
             return run_benchmark(
                 protocol, self.examples[dataset], asker, limit=LIMIT, resamples=200,
                 controls=controls,
@@ -257,6 +264,47 @@ def test_a_run_goes_on_from_the_answers_that_a_kill_left(bench: Bench, tmp_path:
     bench.predictor.asked = 0
     assert bench.run("pope", torn) == whole
     assert bench.predictor.asked == 0
+
+
+def read_stream(path: Path) -> list[Answered]:
+    return [Answered.model_validate_json(line) for line in path.read_bytes().splitlines()]
+
+
+def test_predictions_are_on_disk_as_soon_as_they_are_known(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = bench.run("pope", tmp_path / "whole")
+    path = tmp_path / "pope.jsonl"
+    with monkeypatch.context() as patch:
+        patch.setattr(answering, "BATCHES_A_CALL", 1)
+        bench.predictor.asked, bench.predictor.fails_at = 0, 20
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                bench.run("pope", tmp_path / "cache", batch_size=4, stream=path)
+        finally:
+            bench.predictor.fails_at = None
+    begun = read_stream(path)
+    assert len(begun) >= 16
+    assert path.read_bytes().endswith(b"\n")
+    wanted = {(row.control, row.id): row for row in whole.answers if row.control != "majority"}
+    assert all(row == wanted[row.control, row.id] for row in begun)
+    with path.open("ab") as torn:
+        torn.write(b'{"id": "pope/')
+    assert bench.run("pope", tmp_path / "cache", stream=path) == whole
+    rows = read_stream(path)
+    assert rows[: len(begun)] == begun
+    assert len(rows) == len(wanted)
+    assert {(row.control, row.id): row for row in rows} == wanted
+    before = path.read_bytes()
+    assert bench.run("pope", tmp_path / "cache", stream=path) == whole
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_prediction_is_named(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "pope.jsonl"
+    path.write_text('{"id": "a"}\n')
+    with pytest.raises(DataError, match=r"pope\.jsonl, line 1: not a kept prediction"):
+        bench.run("pope", tmp_path / "cache", stream=path)
 
 
 def test_a_damaged_answer_is_named(bench: Bench, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmicl.benchmarks.runner import MODEL, Answered
+from mmicl.benchmarks.predictions import Answered
+from mmicl.benchmarks.runner import MODEL
 from mmicl.mic.queries import YES_NO
 
 BINS = 10

@@ -8,8 +8,9 @@ All draws are by hash of (seed, id), so the same answers give the same page.
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from mmicl.benchmarks.predictions import Answered
 from mmicl.benchmarks.report.calibration import read_probabilities
-from mmicl.benchmarks.runner import MODEL, Answered, ItemScore, Result
+from mmicl.benchmarks.runner import MODEL, ItemScore, Result
 from mmicl.images.showing import draw_thumbnail, write_address
 from mmicl.images.store import ImageStore
 from mmicl.mic.chance import rank
