@@ -105,11 +105,13 @@ class Benchmark:
         category: The family that the report shows it in, in the paper's words where it has some.
         task: What its Examples must be (key of the instruction bank).
         kind: How a model is asked.
+        scorer: The module of `mmicl.benchmarks.scorers` by whose rule an answer is right.
         metrics: By name; those with nothing to count are left out of a report.
         headline: Those that a table for a person shows.
         judge: Answered items -> columns, by the official rule.
         chance: Examples to be answered and the training split -> columns as expected of a model
-            that guesses; None where there is no such level.
+            that guesses; None where there is no such level. The docstring's first sentence says
+            how it guesses (docs/benchmarks.md).
         constant: The training split -> the best answer that can be given without looking, for the
             control `majority`.
         licence: Of questions and pictures.
@@ -128,6 +130,7 @@ class Benchmark:
     category: str
     task: str
     kind: RequestKind
+    scorer: str
     metrics: Mapping[str, Metric]
     headline: tuple[str, ...]
     judge: Callable[[Sequence[Item]], Columns]

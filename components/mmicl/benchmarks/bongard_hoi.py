@@ -32,6 +32,7 @@ BONGARD_HOI = Benchmark(
     category="classification",
     task="classify",
     kind="yes_probability",
+    scorer="exact",
     metrics={**RULE.metrics, "average": Metric(_average)},
     headline=("accuracy", "average"),
     judge=RULE.judge,

@@ -19,6 +19,7 @@ from mmicl.benchmarks.benchmark import (
     most_common,
 )
 from mmicl.benchmarks.scorers.caption import bleu_of, score
+from mmicl.records import Example
 
 _PARTS = [f"bleu_{number}" for number in range(10)]
 
@@ -33,6 +34,10 @@ def judge(items: Sequence[Item]) -> Columns:
     return {**columns, "n": np.ones(len(items))}
 
 
+def guess(examples: Sequence[Example], train: Sequence[Example]) -> None:
+    """None."""
+
+
 def _bleu(sums: Sums) -> np.ndarray:
     return 100 * bleu_of(np.stack([sums[name] for name in _PARTS], axis=-1))
 
@@ -43,10 +48,11 @@ COCO_CAPTION = Benchmark(
     category="captioning",
     task="caption",
     kind="generate",
+    scorer="caption",
     metrics={"CIDEr": mean("CIDEr"), "Bleu_4": Metric(_bleu), "ROUGE_L": mean("ROUGE_L")},
     headline=("CIDEr",),
     judge=judge,
-    chance=lambda examples, train: None,
+    chance=guess,
     constant=lambda train: Constant(most_common([example.target for example in train])),
     licence="captions CC BY 4.0; photos under their Flickr terms",
 )

@@ -145,6 +145,7 @@ GQA = Benchmark(
     category="visual reasoning",
     task="vqa",
     kind="generate",
+    scorer="gqa",
     metrics={
         **RULE.metrics,
         "consistency": Metric(_consistency),

@@ -44,6 +44,7 @@ HATEFUL_MEMES = Benchmark(
     category="classification",
     task="classify",
     kind="yes_probability",
+    scorer="exact",
     metrics={"roc_auc": mean("below", "hateful"), "accuracy": mean("right")},
     headline=("roc_auc", "accuracy"),
     judge=judge,

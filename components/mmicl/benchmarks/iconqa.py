@@ -28,6 +28,7 @@ def _declare(name: str, task: str) -> Benchmark:
         category="visual reasoning",
         task="choice",
         kind="candidates",
+        scorer="choice",
         headline=("accuracy",),
         licence="CC BY-NC-SA 4.0",
         published=list_published(name),

@@ -19,6 +19,7 @@ IVQA = declare(
     category="video QA",
     task="video",
     kind="generate",
+    scorer="video_qa",
     headline=("accuracy",),
     licence="none declared; videos under YouTube's terms",
     published=list_published("ivqa"),

@@ -111,6 +111,7 @@ MANTIS = Benchmark(
     category="several images",
     task="multi",
     kind="generate",
+    scorer="exact",
     metrics={
         **{name: mean(name, f"n_{name}") for name in CATEGORIES},
         "swap": mean("swap", "swap_pairs"),

@@ -10,6 +10,7 @@ MINECRAFT = declare(
     category="out of distribution",
     task="vqa",
     kind="generate",
+    scorer="exact",
     headline=("accuracy",),
     licence="none declared",
     # MMICL's paper shows examples of it, and no figure.

@@ -54,6 +54,7 @@ MMBENCH = Benchmark(
     category="perception and cognition",
     task="choice",
     kind="candidates",
+    scorer="choice",
     metrics={
         "accuracy": mean("whole", "questions"),
         "accuracy_vanilla": mean("right"),

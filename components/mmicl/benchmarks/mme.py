@@ -95,6 +95,7 @@ MME = Benchmark(
     category="perception and cognition",
     task="mme",
     kind="yes_probability",
+    scorer="mme",
     metrics={
         "accuracy": mean("right"),
         "accuracy_plus": mean("both", "pictures"),

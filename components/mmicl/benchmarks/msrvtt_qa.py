@@ -14,6 +14,7 @@ MSRVTT_QA = declare(
     category="video QA",
     task="video",
     kind="generate",
+    scorer="exact",
     headline=("accuracy",),
     licence="none declared; videos under YouTube's terms",
     # MMICL's paper gives no figure: MSRVTT-QA is among its training data.

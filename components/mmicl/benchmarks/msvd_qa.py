@@ -24,6 +24,7 @@ MSVD_QA = declare(
     category="video QA",
     task="video",
     kind="generate",
+    scorer="exact",
     headline=("accuracy",),
     licence="none declared; videos under YouTube's terms",
     published=list_published("msvd_qa"),

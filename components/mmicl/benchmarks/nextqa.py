@@ -42,6 +42,7 @@ NEXTQA = declare(
     category="video QA",
     task="video_choice",
     kind="candidates",
+    scorer="choice",
     headline=("accuracy",),
     licence="MIT; videos of VidOR (YFCC100M) under their Flickr terms",
     published=list_published("nextqa"),
@@ -67,7 +68,7 @@ class OpenAnswers(Written):
         return super().judge(items)
 
     def guess(self, examples: Sequence[Example], train: Sequence[Example]) -> None:
-        """Nothing."""
+        """None."""
 
 
 OPEN = OpenAnswers(earn, parts=part_by_type((NEXT_AND_PREVIOUS | OPEN_TYPES).items()), name="WUPS")
@@ -78,6 +79,7 @@ NEXTQA_OPEN = declare(
     category="video QA",
     task="video",
     kind="generate",
+    scorer="wups",
     headline=("WUPS",),
     licence="MIT; videos of VidOR (YFCC100M) under their Flickr terms",
     # MMICL's paper names it among its test sets; no figure is known to us.

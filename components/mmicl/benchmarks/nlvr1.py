@@ -13,6 +13,7 @@ NLVR1 = Benchmark(
     category="visual reasoning",
     task="nlvr",
     kind="candidates",
+    scorer="nlvr",
     metrics=statements.METRICS,
     headline=("accuracy", "consistency"),
     judge=statements.judge,

@@ -10,6 +10,7 @@ NLVR2 = Benchmark(
     category="visual reasoning",
     task="nlvr",
     kind="candidates",
+    scorer="nlvr",
     metrics=statements.METRICS,
     headline=("accuracy", "consistency"),
     judge=statements.judge,

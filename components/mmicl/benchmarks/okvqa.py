@@ -11,6 +11,7 @@ OKVQA = declare(
     category="knowledge QA",
     task="vqa",
     kind="generate",
+    scorer="vqa",
     headline=("accuracy",),
     licence="CC BY 4.0; photos under their Flickr terms",
     split="val",

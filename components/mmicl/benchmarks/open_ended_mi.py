@@ -42,6 +42,7 @@ OPEN_ENDED_MI = Benchmark(
     category="several images",
     task="episode",
     kind="generate",
+    scorer="exact",
     metrics={
         "accuracy": mean("right"),
         **{f"accuracy_{s}shot": mean(f"right_{s}shot", f"n_{s}shot") for s in SHOTS},

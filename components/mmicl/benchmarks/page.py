@@ -3,6 +3,7 @@
 `python -m mmicl.benchmarks.page` writes it; a contract test holds the committed page against it.
 """
 
+import inspect
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,16 +24,17 @@ def write_declared(benchmarks: Iterable[Benchmark]) -> str:
     """A table of what `evaluate` can run, by category, and the published figures it is held to."""
     ordered = sorted(benchmarks, key=lambda one: (one.category, one.name))
     lines = [
-        "| category | name | task | how it is asked | split | headline | other metrics | version "
-        "| licence |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| category | name | task | how it is asked | scorer | chance | split | headline "
+        "| other metrics | version | licence |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in ordered:
         others = [name for name in one.metrics if name not in one.headline]
         split = "test" if one.split == "test" else f"test, or {one.split}"
         name = f"{one.name} (of {one.reader})" if one.reader else one.name
         lines.append(
-            f"| {one.category} | {name} | {one.task} | {KINDS[one.kind]} | {split} "
+            f"| {one.category} | {name} | {one.task} | {KINDS[one.kind]} "
+            f"| `{one.scorer}` | {tell_chance(one)} | {split} "
             f"| {', '.join(one.headline)} | {', '.join(others) or '-'} | `{one.version}` "
             f"| {one.licence} |"
         )
@@ -45,6 +47,12 @@ def write_declared(benchmarks: Iterable[Benchmark]) -> str:
         for figure in one.published
     ]
     return "\n".join([*lines, ""])
+
+
+def tell_chance(benchmark: Benchmark) -> str:
+    """How a model that guesses does, as the function that works it out says."""
+    first = (inspect.getdoc(benchmark.chance) or "").partition("\n")[0].rstrip(".")
+    return first[:1].lower() + first[1:]
 
 
 def replace_declared(page: str, declared: str) -> str:

@@ -60,6 +60,7 @@ def declare(
     category: str,
     task: str,
     kind: RequestKind,
+    scorer: str,
     headline: tuple[str, ...],
     licence: str,
     published: Sequence[Published] = (),
@@ -71,7 +72,7 @@ def declare(
 ) -> Benchmark:
     """A benchmark that is judged by a rule; the rest as in `Benchmark`."""
     return Benchmark(
-        name=name, version=version, category=category, task=task, kind=kind,
+        name=name, version=version, category=category, task=task, kind=kind, scorer=scorer,
         metrics=rule.metrics, headline=headline, judge=rule.judge, chance=rule.guess,
         constant=rule.constant, licence=licence, published=published, split=split, ask=ask,
         reader=reader, recast=recast, not_computed=not_computed,
@@ -151,7 +152,7 @@ class Written:
         return tally([item.example for item in items], values, self.parts)
 
     def guess(self, examples: Sequence[Example], train: Sequence[Example]) -> Columns | None:
-        """What an answer drawn from the training split's earns; near misses are left out.
+        """An answer drawn from the training split's; near misses earn nothing.
 
         None where there is no training split.
         """

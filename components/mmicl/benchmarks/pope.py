@@ -76,6 +76,7 @@ POPE = Benchmark(
     category="hallucination",
     task="pope",
     kind="yes_probability",
+    scorer="pope",
     metrics={
         **_metrics(""),
         **{name: one for setting in SETTINGS for name, one in _metrics(f"_{setting}").items()},

@@ -39,6 +39,7 @@ RAVEN = Benchmark(
     category="nonverbal reasoning",
     task="raven",
     kind="yes_probability",
+    scorer="choice",
     metrics={"accuracy": mean("right")},
     headline=("accuracy",),
     judge=judge,

@@ -50,6 +50,7 @@ RAVEN_IQ = Benchmark(
     category="nonverbal reasoning",
     task="choice",
     kind="yes_probability",
+    scorer="choice",
     metrics={"accuracy": mean("right")},
     headline=("accuracy",),
     judge=judge,

@@ -40,6 +40,7 @@ SCIENCEQA = Benchmark(
     category="knowledge QA",
     task="scienceqa",
     kind="candidates",
+    scorer="choice",
     metrics={**RULE.metrics, "gap": Metric(_gap, ranked=False)},
     headline=("accuracy", "accuracy_misled"),
     judge=RULE.judge,

@@ -21,6 +21,7 @@ STVQA = declare(
     category="image QA",
     task="vqa",
     kind="generate",
+    scorer="anls",
     headline=("ANLS",),
     licence="none declared for the questions; pictures under their collections' terms",
     # MMICL's paper gives no figure: ST-VQA is among its training data.

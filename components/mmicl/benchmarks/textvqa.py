@@ -11,6 +11,7 @@ TEXTVQA = declare(
     category="image QA",
     task="vqa",
     kind="generate",
+    scorer="vqa",
     headline=("accuracy",),
     licence="CC BY 4.0; photos CC BY 2.0 (Open Images)",
     split="val",

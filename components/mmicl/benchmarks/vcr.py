@@ -36,6 +36,7 @@ VCR = Benchmark(
     category="visual reasoning",
     task="vcr",
     kind="candidates",
+    scorer="choice",
     metrics={"accuracy": mean("right")},
     headline=("accuracy",),
     judge=judge,

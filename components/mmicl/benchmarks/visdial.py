@@ -77,6 +77,7 @@ VISDIAL = Benchmark(
     category="visual dialog",
     task="dialog",
     kind="candidates",
+    scorer="visdial",
     metrics={
         "mrr": mean("reciprocal"),
         **{f"r_{k}": mean(f"first_{k}") for k in FIRST},

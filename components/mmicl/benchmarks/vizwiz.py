@@ -16,6 +16,7 @@ VIZWIZ = declare(
     category="image QA",
     task="vqa",
     kind="generate",
+    scorer="vqa",
     headline=("accuracy",),
     licence="CC BY 4.0",
     published=list_published("vizwiz"),

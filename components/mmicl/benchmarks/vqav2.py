@@ -29,6 +29,7 @@ VQAV2 = declare(
     category="image QA",
     task="vqa",
     kind="generate",
+    scorer="vqa",
     headline=("accuracy",),
     licence="annotations CC BY 4.0; photos under their Flickr terms",
     published=list_published("vqav2"),

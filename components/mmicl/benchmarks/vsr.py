@@ -20,6 +20,7 @@ VSR = declare(
     category="visual reasoning",
     task="nlvr",
     kind="candidates",
+    scorer="exact",
     headline=("accuracy",),
     licence="Apache-2.0; photos under their Flickr terms",
     published=list_published("vsr"),

@@ -43,6 +43,7 @@ WEBSRC = Benchmark(
     category="web QA",
     task="vqa",
     kind="generate",
+    scorer="websrc",
     metrics={"exact": mean("right"), "f1": mean("f1")},
     headline=("exact", "f1"),
     judge=judge,

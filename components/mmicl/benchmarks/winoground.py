@@ -46,6 +46,7 @@ WINOGROUND = Benchmark(
     category="visual reasoning",
     task="winoground",
     kind="yes_probability",
+    scorer="winoground",
     metrics={name: mean(name) for name in ("text", "image", "group")},
     headline=("text", "image", "group"),
     judge=judge,

@@ -2,6 +2,7 @@
 
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,11 @@ from benchmark_examples import answered, example
 from mmicl.benchmarks import BENCHMARKS
 from mmicl.benchmarks.benchmark import Benchmark, Columns, Item
 from mmicl.benchmarks.intervals import sum_columns
+from mmicl.benchmarks.page import tell_chance
 from mmicl.benchmarks.scorers import caption, nlvr, pope, vqa, winoground
 from mmicl.records import Example
+
+SCORERS = Path(caption.__file__).parent
 
 
 def report(benchmark: Benchmark, columns: Columns) -> dict[str, float]:
@@ -29,8 +33,20 @@ def test_every_benchmark_is_registered_under_its_name() -> None:
     for one in BENCHMARKS.values():
         assert one.version
         assert one.licence
+        assert (SCORERS / f"{one.scorer}.py").is_file(), (one.name, one.scorer)
+        assert tell_chance(one), one.name
         for figure in one.published:
             assert figure.metric in one.metrics, (one.name, figure)
+
+
+def test_only_where_there_is_no_such_level_chance_is_said_to_be_none() -> None:
+    assert {one.name for one in BENCHMARKS.values() if tell_chance(one) == "none"} == {
+        "coco_caption", "flickr30k", "nocaps", "nextqa_open",
+    }  # fmt: skip
+    for name in ("coco_caption", "flickr30k", "nocaps", "nextqa_open"):
+        assert BENCHMARKS[name].chance([example("vqa")], [example("vqa", split="train")]) is None
+    assert "coin" in tell_chance(BENCHMARKS["pope"])
+    assert "training split" in tell_chance(BENCHMARKS["vqav2"])
 
 
 def test_vqav2_equals_the_official_scorer() -> None:
