@@ -2,9 +2,13 @@
 
 CC3M, CC12M, SBU and LAION-400M are published as lists of addresses; img2dataset fetches them into
 `<shard>.tar` (`<key>.jpg`, `.txt`, `.json`) and `<shard>.parquet`, a row an address with `key`,
-`caption`, `status` and `sha256`. Addresses that gave no picture are counted, rows whose picture is
-not in the tar are rejected one by one. The digest is that of the fetched bytes: it must agree
-between the two files, and the meta says whether the stored bytes are those or re-encoded ones.
+`caption`, `status` and `sha256`; or, with `--output_format parquet`, into `<shard>.parquet` alone,
+whose column `jpg` has the pictures (img2dataset, `ParquetSampleWriter`). Addresses that gave no
+picture are counted, rows whose picture is not there are rejected one by one.
+
+The digest is that of the fetched bytes. It must agree between a tar and its table. A picture that
+img2dataset encoded anew (its default) has other bytes, so that a digest that differs is no damage:
+the meta says which ones have the fetched bytes, and the manifest counts both.
 """
 
 import hashlib
@@ -13,6 +17,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +35,10 @@ from mmicl.sources.reading import (
 
 COLUMNS = ("key", "caption", "status", "sha256", "url")
 SUFFIXES = ("jpg", "png", "webp")
+PICTURES = "jpg"
+"""The column of pictures, of whatever format."""
+BATCH = 100
+"""Rows of a table that are in memory at a time, as many as img2dataset writes in a row group."""
 DONE = "success"
 
 
@@ -56,8 +65,12 @@ class Piece:
 
 
 def find_pairs(context: ReadContext) -> Iterator[Record]:
-    """Every fetched pair of every shard; a value is (row, the tar, its pieces)."""
-    for path in context.files("**/*.tar"):
+    """Every fetched pair of every shard; a value is (row, its shard, the pieces of a tar)."""
+    for path in context.files("**/*.tar", "**/*.parquet"):
+        if path.suffix == ".parquet":
+            if not path.with_suffix(".tar").is_file():
+                yield from _find_in_table(context, path)
+            continue
         table = path.with_suffix(".parquet")
         if not table.is_file():
             error = RecordError("missing_table", f"no {table.name} beside the shard")
@@ -67,8 +80,23 @@ def find_pairs(context: ReadContext) -> Iterator[Record]:
         try:
             yield from _read_rows(context, path, table, pieces)
         except (pa.ArrowException, OSError) as error:
-            broken = RecordError("malformed", f"{table.name} is no table of Parquet ({error})")
-            yield Record("train", path.stem, context.name(table), broken)
+            yield _refuse_table(context, table, error)
+
+
+def _find_in_table(context: ReadContext, table: Path) -> Iterator[Record]:
+    """The fetched pairs of a table that has the pictures itself."""
+    try:
+        if PICTURES in pq.read_schema(table).names:
+            yield from _read_rows(context, table, table, None)
+        else:
+            context.unused["tables without pictures or a tar"] += 1
+    except (pa.ArrowException, OSError) as error:
+        yield _refuse_table(context, table, error)
+
+
+def _refuse_table(context: ReadContext, table: Path, error: Exception) -> Record:
+    broken = RecordError("malformed", f"{table.name} is no table of Parquet ({error})")
+    return Record("train", table.stem, context.name(table), broken)
 
 
 def read_members(path: Path) -> dict[str, Piece]:
@@ -89,11 +117,12 @@ def read_members(path: Path) -> dict[str, Piece]:
 
 
 def _read_rows(
-    context: ReadContext, path: Path, table: Path, pieces: dict[str, Piece]
+    context: ReadContext, path: Path, table: Path, pieces: dict[str, Piece] | None
 ) -> Iterator[Record]:
     with pq.ParquetFile(table) as file:
-        columns = [name for name in COLUMNS if name in file.schema_arrow.names]
-        for batch in file.iter_batches(columns=columns):
+        wanted = COLUMNS if pieces is not None else (*COLUMNS, PICTURES)
+        columns = [name for name in wanted if name in file.schema_arrow.names]
+        for batch in file.iter_batches(BATCH, columns=columns):
             for row in batch.to_pylist():
                 if row.get("status") == DONE:
                     own = f"{path.stem}-{row.get('key')}"
@@ -106,9 +135,13 @@ def convert_pair(record: Record, context: ReadContext) -> Iterator[Example]:
     """One picture with its text."""
     value, path, pieces = record.value
     row = Row.model_validate(value)
-    name, data = read_picture_of(row, path, pieces)
+    if pieces is None:
+        name, data = f"{row.key} in {path.name}", _read_cell(value, row, path)
+    else:
+        name, data = read_picture_of(row, path, pieces)
     image = context.writer.add_bytes(data, name)
     original = hashlib.sha256(data).hexdigest() == row.sha256
+    context.digests["as fetched" if original else "of other bytes"] += 1
     yield context.example(
         record.split, record.id, task="caption", images=(image,), question="",
         answers=(row.caption,), target=row.caption, group=f"web-{row.sha256[:16]}",
@@ -136,9 +169,22 @@ def read_picture_of(row: Fetched, path: Path, pieces: dict[str, Piece]) -> tuple
     return f"{name} in {path.name}", _read_piece(path, pieces[name])
 
 
+def _read_cell(value: dict[str, Any], row: Fetched, table: Path) -> bytes:
+    """The picture in a row of a table."""
+    data = value.get(PICTURES)
+    if not isinstance(data, bytes):
+        raise RecordError("missing_image", f"{table.name} has none for {row.key}")
+    _check_size(len(data))
+    return data
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
+        raise RecordError("too_many_bytes", f"{size} bytes, more than {MAX_BYTES}")
+
+
 def _read_piece(path: Path, piece: Piece) -> bytes:
-    if piece.size > MAX_BYTES:
-        raise RecordError("too_many_bytes", f"{piece.size} bytes, more than {MAX_BYTES}")
+    _check_size(piece.size)
     with path.open("rb") as stream:
         stream.seek(piece.offset)
         return stream.read(piece.size)
@@ -163,7 +209,11 @@ def _make(name: str, title: str, url: str, records: str, licence: str) -> Reader
     return Reader(
         name=name,
         task="caption",
-        files=("<shard>.tar", "<shard>.parquet (img2dataset, --compute_hash sha256)"),
+        files=(
+            "<shard>.tar",
+            "<shard>.parquet (img2dataset, --compute_hash sha256)",
+            "or <shard>.parquet alone (--output_format parquet)",
+        ),
         licence=licence,
         find=find_pairs,
         convert=convert_pair,

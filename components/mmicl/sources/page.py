@@ -37,6 +37,11 @@ Datasets that ask about the same photos share them: `datasets.vqav2.pictures: im
 params.yaml takes from the dataset `coco`, which comes before, what that one has stored, by path or
 else by file name; such a picture need not lie among the files of `vqav2`, and is neither checked
 nor stored again. `raw/vqav2` stores its own.
+
+Of what img2dataset fetched, `digests` in the manifest counts the pictures whose bytes have the
+sha256 in the table (`as fetched`) and those that have not (`of other bytes`): that sha256 is of
+what the web gave, and img2dataset encodes anew unless told `--disable_all_reencoding True`. Where
+that was told, every picture of other bytes is a damaged one.
 """
 
 

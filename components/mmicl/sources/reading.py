@@ -124,6 +124,8 @@ class ReadContext:
     """Tables that were read: relative path -> sha256."""
     unused: Counter[str] = field(default_factory=Counter)
     """What is sound but not taken, and how much of it."""
+    digests: Counter[str] = field(default_factory=Counter)
+    """Pictures whose bytes have the digest that their release notes, and those that have not."""
     named: Mapping[str, str] = field(default_factory=dict)
     """Official file or folder (`img/`) -> where it lies in this copy, if it is named otherwise."""
     frame_count: int = 0

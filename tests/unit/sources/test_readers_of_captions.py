@@ -14,6 +14,7 @@ from PIL import Image
 
 from mmicl.errors import DataError
 from mmicl.records import split_reference
+from mmicl.sources import img2dataset
 
 
 def photo(name: str, split: str, *captions: str, first: int = 0) -> dict[str, Any]:
@@ -193,12 +194,56 @@ def test_img2dataset_shards(tmp_path: Path, ingest) -> None:
     assert [example.target for example in result.examples] == ["text 0", "text 1", "text 8"]
     original = [json.loads(example.meta)["original_bytes"] for example in result.examples]
     assert original == [True, False, True]
+    assert result.manifest["digests"] == {"as fetched": 2, "of other bytes": 1}
     assert result.reasons == {
         "00000-000000003": "malformed", "00000-000000004": "digest",
         "00000-000000005": "missing_image", "00000-000000006": "empty_text",
         "00000-000000007": "unknown_format", "00000-000000009": "missing_image",
     }  # fmt: skip
     assert result.manifest["unused"] == {"addresses that gave no picture": 1}
+
+
+def test_img2dataset_pictures_in_the_table(
+    tmp_path: Path, ingest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--output_format parquet`: the pictures are the column `jpg`, and there is no tar."""
+    data = [jpeg(20 * n) for n in range(7)]
+    rows = [row(n, f"text {n}", data[n], jpg=data[n]) for n in range(7)]
+    rows[1]["jpg"] = jpeg(255)  # encoded anew
+    rows[2].update(status="failed_to_download", sha256=None, caption="gone", jpg=None)
+    rows[3]["jpg"] = None
+    rows[4]["jpg"] = data[4][:-100]
+    rows[5]["jpg"] += b"\0" * 5000
+    monkeypatch.setattr(img2dataset, "MAX_BYTES", 5000)
+    shards = tmp_path / "shards" / "00"
+    shards.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), shards / "00000.parquet")
+    result = ingest("cc12m", tmp_path / "shards", limit=0.9)
+    assert [example.id for example in result.examples] == [
+        f"cc12m/train/00000-{n:09d}" for n in (0, 1, 6)
+    ]
+    assert result.store.encoded(result.examples[0].images[0]) == data[0]
+    assert result.manifest["digests"] == {"as fetched": 2, "of other bytes": 1}
+    assert result.reasons == {
+        "00000-000000003": "missing_image", "00000-000000004": "unknown_format",
+        "00000-000000005": "too_many_bytes",
+    }  # fmt: skip
+    assert result.manifest["unused"] == {"addresses that gave no picture": 1}
+
+
+def test_a_table_beside_its_tar_is_read_once_and_one_of_addresses_not_at_all(
+    tmp_path: Path, ingest
+) -> None:
+    shards = tmp_path / "shards"
+    write_shard(shards, [row(0, "x", jpeg(1))], {"000000000.jpg": jpeg(1)})
+    pq.write_table(
+        pa.Table.from_pylist([{"url": "https://example.org/0"}]), shards / "list.parquet"
+    )
+    (shards / "broken.parquet").write_bytes(b"no Parquet")
+    result = ingest("cc3m", shards, limit=0.9)
+    assert len(result.examples) == 1
+    assert result.reasons == {"broken": "malformed"}
+    assert result.manifest["unused"] == {"tables without pictures or a tar": 1}
 
 
 def test_a_cut_off_shard_loses_no_row_silently(tmp_path: Path, ingest) -> None:
