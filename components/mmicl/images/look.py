@@ -30,13 +30,3 @@ def hash_look(image: Image.Image) -> str:
     small = image.convert("RGB").resize((GRID + 1, GRID), Image.Resampling.BOX)
     cells = np.asarray(small, dtype=np.int16)
     return np.packbits(cells[:, :-1] < cells[:, 1:]).tobytes().hex()
-
-
-def unpack_looks(looks: list[str]) -> np.ndarray:
-    """Looks as rows of -1 and 1: the product of two rows is `BITS` less twice what differs.
-
-    Raises:
-        ValueError: One is no look.
-    """
-    rows = np.frombuffer(bytes.fromhex("".join(looks)), np.uint8).reshape(len(looks), BITS // 8)
-    return np.unpackbits(rows, axis=1).astype(np.float32) * 2 - 1

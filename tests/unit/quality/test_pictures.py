@@ -2,14 +2,17 @@
 
 import io
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from mmicl.config import load_config
 from mmicl.files import read_rows, write_rows
-from mmicl.images.look import PICTURES, PictureRow, hash_look, unpack_looks
+from mmicl.images.look import BITS, PICTURES, PictureRow, hash_look
 from mmicl.images.store import ImageStore, ImageWriter
 from mmicl.paths import Paths
 from mmicl.quality import contamination
@@ -33,8 +36,7 @@ def copy(image: Image.Image, size: tuple[int, int], kind: str, **options: int) -
 
 
 def distance(one: str, other: str) -> int:
-    first, second = unpack_looks([one, other])
-    return int((first != second).sum())
+    return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -58,7 +60,7 @@ def test_other_pictures_look_different() -> None:
 
 
 def test_pictures_alike_are_found_across_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contamination, "ROWS", 7)
+    monkeypatch.setattr(contamination, "PAIRS", 7)
     shown = {f"train-{seed:02d}": hash_look(photo(seed)) for seed in range(40)}
     asked = {
         f"test-{seed:02d}": hash_look(copy(photo(seed), (200, 150), "JPEG", quality=60))
@@ -72,8 +74,29 @@ def test_pictures_alike_are_found_across_pieces(monkeypatch: pytest.MonkeyPatch)
         "test-38": "train-38",
     }
     assert find_alike(asked, {}) == find_alike({}, shown) == {}
-    monkeypatch.setattr(contamination, "MAX_PICTURES", 20)
-    assert find_alike(asked, shown) == {"test-03": "train-03", "test-17": "train-17"}
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 60), st.integers(1, 60))
+def test_no_pair_alike_is_missed(order: Random, ours: int, theirs: int) -> None:
+    """Against every pair compared, among looks that lie near the bar on both sides."""
+    centres = [order.getrandbits(BITS) for _ in range(3)]
+
+    def draw() -> str:
+        look = order.choice(centres)
+        for bit in order.sample(range(BITS), order.randint(0, MAX_DISTANCE)):
+            look ^= 1 << bit
+        return f"{look:0{BITS // 4}x}"
+
+    shown = {f"train {n}": draw() for n in range(theirs)}
+    asked = {f"test {n}": draw() for n in range(ours)}
+    nearest = {
+        key: min((distance(look, other), name) for name, other in shown.items())
+        for key, look in asked.items()
+    }
+    expected = {key: name for key, (bits, name) in nearest.items() if bits <= MAX_DISTANCE}
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(contamination, "PAIRS", order.choice([5, 1000]))
+        assert find_alike(asked, shown) == expected
 
 
 def test_sizes_and_places_of_pictures_and_crops() -> None:
