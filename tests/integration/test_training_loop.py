@@ -13,8 +13,10 @@ from mmicl.model.freeze import select_trainable
 from mmicl.model.loading import load_model
 from mmicl.paths import Paths
 from mmicl.train.batches import StepBatch
+from mmicl.train.checkpoints import step_folder
 from mmicl.train.engine import blip2_of
 from mmicl.train.meters import read_curve
+from mmicl.train.state import STATE
 from mmicl.train.worker import Job, train
 
 pytestmark = pytest.mark.usefixtures("one_rank")
@@ -56,6 +58,43 @@ def test_the_first_loss_is_the_plain_models_mean_over_target_tokens(
         total, tokens = total + float(loss) * count, tokens + count
     trainer.run()
     assert trainer.curve[0].loss == pytest.approx(total / tokens, abs=1e-5)
+
+
+@pytest.mark.parametrize("zero_stage", [0, 2])
+@pytest.mark.parametrize("clip_norm", [1e-3, 1e3])
+def test_gradients_are_clipped_to_their_norm_before_the_optimizer_sees_them(
+    paths: Paths, tmp_path: Path, zero_stage: int, clip_norm: float
+) -> None:
+    # AdamW's steps hardly tell how long a gradient is; its first moment does: a tenth of it.
+    launch = {"zero_stage": zero_stage, "checkpoint_every": 1}
+    pretrain = {"steps": 2, "clip_norm": clip_norm}
+    trainer = prepare(paths, tmp_path / "run", pretrain=pretrain, launch=launch)
+    batch = trainer.batches.make_step(trainer.seed, 0, 8)
+    trainer.run()
+    moments = load_file(step_folder(tmp_path / "run", 1) / STATE)
+
+    model, _ = load_model(str(paths.root / "base"))
+    names = select_trainable(model, "stage1")
+    for micro in batch.micro_batches:
+        loss = model(
+            pixel_values=micro.visual[micro.slots],
+            input_ids=micro.input_ids,
+            attention_mask=micro.attention_mask,
+            labels=micro.labels,
+        ).loss
+        (loss * (micro.labels != -100).sum() / batch.target_tokens).backward()
+    learning = {name: value for name, value in model.named_parameters() if name in names}
+    norm = torch.nn.utils.clip_grad_norm_(learning.values(), clip_norm)
+    assert 1e-3 < norm < 1e3
+    assert trainer.curve[0].grad_norm == pytest.approx(float(norm), rel=1e-4)
+    for name, value in learning.items():
+        assert value.grad is not None
+        found = moments[f"exp_avg.{name}"]
+        torch.testing.assert_close(found, value.grad / 10, rtol=1e-3, atol=1e-6 * min(clip_norm, 1))
+    lengths = [value.norm() for name, value in moments.items() if name.startswith("exp_avg.")]
+    assert float(torch.stack(lengths).norm()) == pytest.approx(
+        min(float(norm), clip_norm) / 10, rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("zero_stage", [0, 1, 3])

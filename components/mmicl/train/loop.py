@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import load_file
 
 from mmicl.config import Launch, Training
 from mmicl.files import read_json, write_json
@@ -34,7 +35,7 @@ from mmicl.train.schedule import learning_rate
 from mmicl.train.skips import Skips
 from mmicl.train.state import load_state, save_state
 from mmicl.train.trace import StepTrace
-from mmicl.train.validation import Validator, link_best, load_best, save_best
+from mmicl.train.validation import BEST, LAST, Validator, link_best, save_weights
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
@@ -116,9 +117,13 @@ class Trainer:
                 if self._pause(row.step, meter):
                     break
         trace.end()
-        if self.validator is not None and self.validator.keeps_best:
-            return load_best(self.run_folder) if self.rank == 0 else {}
-        return gather_trained(self.engine, self.names)
+        tensors = gather_trained(self.engine, self.names)
+        if self.rank != 0:
+            return {}
+        save_weights(self.run_folder / LAST, tensors)
+        if self.validator is not None and self.validator.hands_on_best:
+            return load_file(self.run_folder / BEST)
+        return tensors
 
     def facts_of_result(self) -> dict[str, Any]:
         """What the record of the weights that `run` gave says of them."""
@@ -132,10 +137,10 @@ class Trainer:
         }
         if self.validator is not None:
             found = self.validator
-            best = found.best_loss if found.keeps_best else found.last_loss
+            best = found.best_loss if found.hands_on_best else found.last_loss
             facts["validation_loss"] = best if best is None or math.isfinite(best) else None
             facts["best"] = {"step": found.best_step, "validation_loss": found.best_loss}
-            facts["kept_step"] = found.best_step if found.keeps_best else len(self.curve)
+            facts["kept_step"] = found.best_step if found.hands_on_best else len(self.curve)
         return facts
 
     def _pause(self, step: int, meter: Throughput) -> bool:
@@ -215,13 +220,15 @@ class Trainer:
             self.log({**values, **rates}, row.step)
 
     def _validate(self, validator: Validator, step: int) -> None:
-        """Measure the validation loss; keep the weights where they are the best and wanted."""
+        """Measure the validation loss; keep the weights where they are the best so far."""
         loss = validator.measure(self.engine)
         self.progress.say(f"step {step}/{self.training.steps}, validation loss {loss:.4f}")
         if self.rank == 0:
             self.log({"validation_loss": loss}, step)
-        if validator.note(step, loss) and validator.keeps_best:
-            save_best(self.engine, self.names, self.run_folder, writing=self.rank == 0)
+        if validator.note(step, loss):
+            tensors = gather_trained(self.engine, self.names)
+            if self.rank == 0:
+                save_weights(self.run_folder / BEST, tensors)
 
     def _checkpoint(self, step: int) -> None:
         """Write a checkpoint: all ranks their parts, rank 0 the completion record.
@@ -252,7 +259,7 @@ class Trainer:
         state = {"truncated": self.truncated, **self.skips.state()}
         if self.validator is not None:
             state["validation"] = self.validator.state()
-            if self.validator.keeps_best:
+            if self.validator.has_best:
                 link_best(self.run_folder, folder)
         write_json(folder / "state.json", state)
 
@@ -275,7 +282,7 @@ class Trainer:
         self.curve = read_curve(folder / CURVE)
         if self.validator is not None:
             self.validator.restore(state["validation"])
-            if self.validator.keeps_best and self.rank == 0:
+            if self.validator.has_best and self.rank == 0:
                 link_best(folder, self.run_folder)
         self.progress.say(f"going on from step {step}")
         return step

@@ -77,6 +77,9 @@ class Throughput:
     """Seconds that the step waited for its data."""
     operations: int = 0
     """Of this rank."""
+    prompt_tokens: int = 0
+    computed_tokens: int = 0
+    """Of prompts, padding included."""
     since: float = field(default_factory=time.monotonic)
 
     def add(self, batch: "StepBatch", waited: float, operations: int = 0) -> None:
@@ -84,6 +87,9 @@ class Throughput:
         self.samples += batch.samples
         self.images += batch.images
         self.tokens += batch.tokens
+        prompts = batch.tokens - batch.target_tokens
+        self.prompt_tokens += prompts
+        self.computed_tokens += round(prompts / (1 - batch.padding_share))
         self.waited += waited
         self.operations += operations
 
@@ -94,8 +100,8 @@ class Throughput:
     def report(self) -> dict[str, float]:
         """Rates since the last report, and begin anew.
 
-        Counts are those of all ranks; wait, memory and MFU (operations a second as a share of the
-        peak) those of this one.
+        Counts, and the share of padding among prompt tokens, are those of all ranks; wait, memory
+        and MFU (operations a second as a share of the peak) those of this one.
         """
         now = time.monotonic()
         seconds = max(now - self.since, 1e-9)
@@ -104,11 +110,13 @@ class Throughput:
             "images_per_second": self.images / seconds,
             "tokens_per_second": self.tokens / seconds,
             "data_wait_share": self.waited / seconds,
+            "mean_padding_share": 1 - self.prompt_tokens / max(1, self.computed_tokens),
             "peak_memory_mib": peak_memory(),
         }
         if self.peak_tflops is not None:
             rates["mfu"] = self.operations / seconds / (self.peak_tflops * 1e12)
         self.samples = self.images = self.tokens = self.operations = 0
+        self.prompt_tokens = self.computed_tokens = 0
         self.waited, self.since = 0.0, now
         return rates
 

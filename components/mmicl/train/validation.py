@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from mmicl.config import Validation
 from mmicl.files import replace_file
-from mmicl.train.engine import blip2_of, gather_trained, set_training
+from mmicl.train.engine import blip2_of, set_training
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from mmicl.train.batches import BatchMaker
     from mmicl.train.engine import LossModel
 
-BEST = "best.safetensors"
-"""The weights of the lowest loss, in the run folder and in each checkpoint (one file on disk)."""
+BEST, LAST = "best.safetensors", "last.safetensors"
+"""The weights of the lowest loss, in the run folder and in each checkpoint (one file on disk), and
+those of the last step, in the run folder; the stage hands on the ones that `keep` says."""
 
 
 @dataclass
@@ -82,9 +83,14 @@ class Validator:
         return patience is not None and self.waited >= patience
 
     @property
-    def keeps_best(self) -> bool:
-        """Whether the stage hands on the weights of the lowest loss, of which there are some."""
-        return self.settings.keep == "best" and self.best_step is not None
+    def has_best(self) -> bool:
+        """Whether there are weights of a lowest loss."""
+        return self.best_step is not None
+
+    @property
+    def hands_on_best(self) -> bool:
+        """Whether the stage hands on the weights of the lowest loss."""
+        return self.settings.keep == "best" and self.has_best
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -97,19 +103,10 @@ class Validator:
             setattr(self, name, value)
 
 
-def save_best(
-    engine: "DeepSpeedEngine", names: list[str], run_folder: Path, *, writing: bool
-) -> None:
-    """Write the present trained weights as the best; every rank must take part, rank 0 writes."""
-    tensors = gather_trained(engine, names)
-    if writing:
-        with replace_file(run_folder / BEST) as temporary:
-            save_file(tensors, temporary)
-
-
-def load_best(run_folder: Path) -> dict[str, torch.Tensor]:
-    """The trained weights that `save_best` wrote last."""
-    return load_file(run_folder / BEST)
+def save_weights(path: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """Write trained weights, BEST or LAST of a run folder."""
+    with replace_file(path) as temporary:
+        save_file(tensors, temporary)
 
 
 def link_best(source: Path, target: Path) -> None:

@@ -43,6 +43,16 @@ def test_rates_are_counts_over_seconds_since_the_last_report() -> None:
     assert meter.report()["samples_per_second"] == 0
 
 
+def test_padding_is_shared_over_the_tokens_of_all_steps_since_the_last_report() -> None:
+    meter = Throughput()
+    meter.add(StepBatch([], 32, 64, 1000, 100, 0.0, 0), waited=0.0)
+    meter.add(StepBatch([], 32, 64, 400, 100, 0.75, 0), waited=0.0)
+    # prompts of 900 and 300 tokens, computed on as 900 and 1200
+    assert meter.report()["mean_padding_share"] == pytest.approx(1 - 1200 / 2100)
+    meter.add(StepBatch([], 32, 64, 1000, 100, 0.5, 0), waited=0.0)
+    assert meter.report()["mean_padding_share"] == pytest.approx(0.5)
+
+
 def test_mfu_is_this_ranks_operations_over_the_peak() -> None:
     meter = Throughput(peak_tflops=2.0, since=time.monotonic() - 5.0)
     for _ in range(2):
