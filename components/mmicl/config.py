@@ -123,7 +123,8 @@ class Build(Section):
     """Datasets, by name or by reader, that are never trained on: neither of the two above may name
     one (the released mix trains on IconQA, which the paper reports as held out)."""
     validation: Count
-    """Samples held out of the val split, per dataset of `finetune`."""
+    """Samples held out of the val split, per dataset of `finetune`, and of `pretrain` where
+    `pretrain.validation` asks for them."""
     max_images: Annotated[int, Field(ge=1, le=20)]
     """Of a prompt, in training data and benchmarks: beyond it exemplars are left out."""
     max_tokens: Positive | None
@@ -176,6 +177,13 @@ class Validation(Section):
     """Validations in a row without a lower loss, after which the stage ends; null never ends it."""
     keep: Literal["last", "best"]
     """The weights that the stage hands on: the last, or those of the lowest loss."""
+
+
+class Pretrain(Training):
+    """Stage I."""
+
+    validation: Validation | None
+    """Over pairs that `build` then holds out of the val split; null for neither."""
 
 
 class Lora(Section):
@@ -308,7 +316,7 @@ class Config(Section):
     build: Build
     validate_: Validate = Field(alias="validate")
     model: Model
-    pretrain: Training
+    pretrain: Pretrain
     features: Features
     finetune: Finetune
     evaluate: Evaluate

@@ -54,7 +54,11 @@ class Paths:
 
     @property
     def mic(self) -> Path:
-        """pretrain.parquet, finetune.parquet, val.parquet, manifest.json (stage build)."""
+        """manifest.json and a table of samples a part (stage build).
+
+        pretrain.parquet, finetune.parquet, val.parquet; pretrain_val.parquet where stage I
+        validates.
+        """
         return self.root / "data" / "mic"
 
     @property

@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from training_run import prepare, record_weights
 
 from mmicl.config import Validation
+from mmicl.errors import DataError
+from mmicl.files import read_rows, write_rows
 from mmicl.paths import Paths
+from mmicl.records import Sample
 from mmicl.train.engine import blip2_of
 from mmicl.train.loop import Trainer
-from mmicl.train.validation import Validator
+from mmicl.train.validation import BEST, LAST, Validator
 
 pytestmark = pytest.mark.usefixtures("one_rank")
 
@@ -26,14 +30,23 @@ def validate(trainer: Trainer, losses: list[float], **settings: Any) -> Validato
     return trainer.validator
 
 
+def check_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in found.items())
+
+
 def test_a_run_ends_when_the_validation_loss_falls_no_more(
     paths: Paths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trainer = prepare(paths, tmp_path / "run")
     trainer.progress.speaking = True
+    seen = record_weights(trainer)
     validate(trainer, [3.0, 2.0, 2.5, math.nan, 1.0], patience=2)
-    trainer.run()
+    check_same(trainer.run(), seen[4])
     assert len(trainer.curve) == 4
+    # Both lie in the run folder, whichever is handed on.
+    check_same(load_file(tmp_path / "run" / LAST), seen[4])
+    check_same(load_file(tmp_path / "run" / BEST), seen[2])
     assert "ends at step 4: no lower validation loss than that of step 2" in capsys.readouterr().out
     facts = trainer.facts_of_result()
     assert (facts["steps"], facts["kept_step"], facts["validation_loss"]) == (4, 4, None)
@@ -51,8 +64,8 @@ def test_the_best_weights_are_handed_on_also_by_a_run_that_goes_on(
 
     trainer = prepare(paths, tmp_path / "run")
     validate(trainer, losses, keep="best")
-    tensors = trainer.run()
-    assert all(torch.equal(value, seen[4][name]) for name, value in tensors.items())
+    check_same(trainer.run(), seen[4])
+    check_same(load_file(tmp_path / "run" / LAST), seen[6])
     assert trainer.facts_of_result()["validation_loss"] == 1.0
     assert trainer.facts_of_result()["kept_step"] == 4
 
@@ -61,7 +74,7 @@ def test_the_best_weights_are_handed_on_also_by_a_run_that_goes_on(
     found = validate(again, [2.0, 4.0, 2.0], keep="best")
     tensors = again.run()
     assert (again.started_from, found.best_step, found.best_loss) == (3, 2, 2.0)
-    assert all(torch.equal(value, seen[2][name]) for name, value in tensors.items())
+    check_same(tensors, seen[2])
 
 
 def test_the_validation_loss_is_the_mean_over_all_held_out_tokens(
@@ -74,3 +87,31 @@ def test_the_validation_loss_is_the_mean_over_all_held_out_tokens(
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert blip2_of(trainer.engine).qformer.training
+
+
+def test_stage_one_validates_with_its_own_pairs_where_it_is_told_to(
+    paths: Paths, tmp_path: Path
+) -> None:
+    pairs = read_rows(paths.mic / "pretrain.parquet", Sample)[:5]
+    write_rows(paths.mic / "pretrain_val.parquet", pairs, Sample)
+    settings = {"every": 2, "patience": None, "keep": "best"}
+    trainer = prepare(paths, tmp_path / "run", pretrain={"validation": settings, "steps": 3})
+    logged: list[tuple[int, float]] = []
+    trainer.log = lambda values, step: logged.extend(
+        (step, values[name]) for name in values if name == "validation_loss"
+    )
+    assert trainer.validator is not None
+    assert [row.id for row in trainer.validator.batches.samples] == [row.id for row in pairs]
+    trainer.run()
+    assert [step for step, _ in logged] == [2, 3]
+    assert trainer.facts_of_result()["best"]["validation_loss"] == min(loss for _, loss in logged)
+    # it is the loss of these pairs, and nothing is measured where it is null
+    assert trainer.validator.measure(trainer.engine) == logged[-1][1]
+    assert prepare(paths, tmp_path / "b", pretrain={"validation": None}).validator is None
+
+
+def test_pairs_that_are_not_there_are_asked_of_build(paths: Paths, tmp_path: Path) -> None:
+    write_rows(paths.mic / "pretrain_val.parquet", [], Sample)
+    settings = {"every": 2, "patience": None, "keep": "best"}
+    with pytest.raises(DataError, match=r"pretrain_val.parquet: .*no samples; look at build.val"):
+        prepare(paths, tmp_path / "run", pretrain={"validation": settings})

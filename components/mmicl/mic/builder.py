@@ -26,7 +26,9 @@ from mmicl.mic.templates import TASKS
 from mmicl.records import Example, Sample
 
 Value = TypeVar("Value")
-PARTS = ("pretrain", "finetune", "val")
+PARTS = ("pretrain", "pretrain_val", "finetune", "val")
+"""In the order in which they are shown; pretrain_val only where it is asked for."""
+PAIRS, HELD_OUT = ("pretrain", "pretrain_val"), ("pretrain_val", "val")
 ROWS_A_TASK = 4096
 """Examples or samples of one work that is shared out."""
 
@@ -40,6 +42,7 @@ def build(
     a dataset's Examples are open one at a time, and its samples never together in memory.
 
     - pretrain: training split, quotas `config.pretrain`, no exemplars.
+    - pretrain_val, where `recipe.pairs_held_out`: as val, of `config.pretrain`, no exemplars.
     - finetune: training split, quotas `config.finetune`, 0 to `max_exemplars` exemplars.
     - val: validation split, `config.validation` samples per dataset of `config.finetune`;
       exemplars from the training split.
@@ -58,13 +61,13 @@ def build(
         DataError: A quota asks for samples of a dataset that has no usable Example, or the bank
             has no template for a task.
     """
-    parts = {part: Shape() for part in PARTS}
+    parts = {part: Shape() for part, *_ in recipe.plan}
     names = {*recipe.config.pretrain, *recipe.config.finetune}
     with replace_folder(folder) as temporary:
         with ExitStack() as stack:
             writers = {
                 part: stack.enter_context(RowWriter(temporary / f"{part}.parquet", Sample))
-                for part in PARTS
+                for part in parts
             }
             for name in sorted(names, key=lambda name: f"{name}/"):  # as the samples' ids begin
                 _build_dataset(name, open_examples(name), recipe, writers, parts)
@@ -89,7 +92,7 @@ def _build_dataset(
         if name not in quotas:
             continue
         taken, count = take(found, split, quotas[name], part, recipe.seed)
-        if part != "val" and count.quota and not taken:
+        if part not in HELD_OUT and count.quota and not taken:
             reasons = "".join(f", {many}: {why}" for why, many in count.dropped.items())
             raise DataError(
                 f"{part} asks for {count.quota} samples, but none of its {count.candidates} "
@@ -98,7 +101,7 @@ def _build_dataset(
                 remedy="deal the dataset out anew (resplit), or set its quota to 0",
             )
         parts[part].datasets[name] = count
-        source = Source(part, examples, None if part == "pretrain" else pool, recipe)
+        source = Source(part, examples, None if part in PAIRS else pool, recipe)
         for table in _share_out(source.write, taken, recipe):
             writers[part].write_table(table)
             parts[part].count(table)

@@ -27,6 +27,7 @@ class Recipe:
         held_out: Pictures that neither queries nor exemplars may show (`find_held_out`).
         share: Does a work for every item, as `map` does; on other processors as well.
         count: Gives the tokens of a prompt, where `config.max_tokens` limits them.
+        pairs_held_out: Whether stage I has a validation part as well.
     """
 
     bank: Bank
@@ -35,6 +36,7 @@ class Recipe:
     held_out: HeldOut = field(default_factory=dict)
     share: Stream = map
     count: Callable[[str], int] | None = None
+    pairs_held_out: bool = False
 
     @property
     def budget(self) -> Budget:
@@ -45,8 +47,10 @@ class Recipe:
     def plan(self) -> list[tuple[str, Split, Mapping[str, Quota]]]:
         """Part, the split it is taken from, and its quotas by dataset."""
         config = self.config
+        pairs = dict.fromkeys(config.pretrain, config.validation)
         return [
             ("pretrain", "train", config.pretrain),
+            *([("pretrain_val", "val", pairs)] if self.pairs_held_out else []),
             ("finetune", "train", config.finetune),
             ("val", "val", dict.fromkeys(config.finetune, config.validation)),
         ]

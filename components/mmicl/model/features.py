@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from mmicl.errors import DataError
+from mmicl.errors import DataError, UserError
 from mmicl.files import hash_file, hash_json, read_json, replace_file, write_json
 from mmicl.model.prefetch import prefetch
 from mmicl.supervision import map_in_processes
@@ -56,6 +56,23 @@ def feature_key(
             digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
     preprocessing = json.loads(processor.image_processor.to_json_string())
     return hash_json([digest.hexdigest(), preprocessing, precision])
+
+
+def check_frozen(names: Iterable[str]) -> None:
+    """See that nothing learns that cached features are made with: they would stay as they were.
+
+    Args:
+        names: Of the parameters that learn.
+
+    Raises:
+        UserError: Some of encoder, Q-Former or queries do.
+    """
+    if learning := sorted(name for name in names if name.startswith(_ENCODER) or name == _QUERIES):
+        more = f" and {len(learning) - 1} more" if len(learning) > 1 else ""
+        raise UserError(
+            f"{learning[0]}{more} would learn behind cached features, which it makes",
+            remedy="train it in stage I, which reads the pictures themselves",
+        )
 
 
 def move_encoder(model: "Blip2ForConditionalGeneration", device: torch.device) -> None:

@@ -102,8 +102,9 @@ def load_sources(paths: Paths, config: Config) -> Sources:
     pictures = {
         name: read(paths.examples(name) / PICTURES, PictureRow) for name in sorted(config.datasets)
     }
+    held_out = ("val",) if config.pretrain.validation is None else ("val", "pretrain_val")
     samples = {
-        part: read(paths.mic / f"{part}.parquet", Sample) for part in (*TRAINED_PARTS, "val")
+        part: read(paths.mic / f"{part}.parquet", Sample) for part in (*TRAINED_PARTS, *held_out)
     }
     bank = _read_bank(paths.bank)
     return Sources(examples, bank, samples, files, pictures, _read_sizes(pictures.values()))
@@ -326,7 +327,7 @@ def _describe_samples(
                 "placeholders": prompt.count(PLACEHOLDER),
                 "proxies_in_order": _has_proxies_in_order(prompt, len(images)),
                 "tagged": _has_tags_in_place(prompt, len(images)),
-                "right_split": row["split"] == ("val" if part == "val" else "train"),
+                "right_split": row["split"] == ("train" if part in TRAINED_PARTS else "val"),
                 "source_known": source is not None and source.split == row["split"],
                 "template_fits": tasks.get(row["template"]) == row["task"],
                 "exemplar_count": len(exemplars),
@@ -336,7 +337,7 @@ def _describe_samples(
                 "exemplars_twice": len(exemplars) - len(set(exemplars)),
                 "exemplars_of_group": sum(one.group == group for one in shown),
                 "exemplars_share_picture": sum(not own.isdisjoint(one.pictures) for one in shown),
-                "pictures_held_out": 0 if part == "val" else len(own & held_out),
+                "pictures_held_out": len(own & held_out) if part in TRAINED_PARTS else 0,
             }
             seen.add(key)
 

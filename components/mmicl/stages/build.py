@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 def run(context: StageContext) -> None:
     """Write data/mic: pretrain, finetune and val samples and their manifest.
 
+    Where stage I validates as well, pretrain_val has its pairs.
+
     All datasets are read, since none may show a picture that another is tested with; folders of
     data/examples that the config does not name (left over from another profile) are not.
 
@@ -42,7 +44,8 @@ def run(context: StageContext) -> None:
     bank = load_bank(context.paths.bank)
     count = _load_count(config.model) if config.build.max_tokens is not None else None
     with share_out(config.launch) as share:
-        recipe = Recipe(bank, config.build, config.seed, held_out, share, count)
+        pairs = config.pretrain.validation is not None
+        recipe = Recipe(bank, config.build, config.seed, held_out, share, count, pairs)
         manifest = build(context.paths.mic, open_examples, recipe)
     for part, told in manifest["parts"].items():
         context.facts[f"{part}_samples"] = told["samples"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmicl.config import Config, Lora, Training, load_config
+from mmicl.config import Config, Lora, Training, Validation, load_config
 from mmicl.errors import DataError
 from mmicl.files import hash_json, read_json, read_rows, replace_folder
 from mmicl.paths import Paths
@@ -49,6 +49,17 @@ class Job:
     def training(self) -> Training:
         """The stage's section of the params."""
         return self.config.pretrain if self.stage == "pretrain" else self.config.finetune
+
+    @property
+    def validation(self) -> Validation | None:
+        """When to validate, where the stage does."""
+        return getattr(self.config, self.stage).validation
+
+    @property
+    def held_out(self) -> Path:
+        """The table of the samples that it validates with."""
+        name = "pretrain_val" if self.stage == "pretrain" else "val"
+        return self.paths.mic / f"{name}.parquet"
 
     @property
     def recipe(self) -> str:
@@ -140,6 +151,7 @@ def prepare_trainer(
 ) -> "tuple[Trainer, int]":
     """Load model and tables, start the engine; returns the trainer and the model's weights."""
     from mmicl.images.store import ImageStore
+    from mmicl.model.features import check_frozen
     from mmicl.model.freeze import select_trainable
     from mmicl.model.loading import load_model
     from mmicl.train.engine import build_engine, start_ranks
@@ -153,13 +165,14 @@ def prepare_trainer(
     images = ImageStore([job.paths.images(name) for name in job.config.datasets])
     visual = _choose_visual(job, model, processor, images)
     names = select_trainable(model, job.recipe, job.lora, job.list_tokens(processor))
+    if job.stage == "finetune":
+        check_frozen(names)
     total = sum(value.numel() for value in model.parameters())
     batches = _make_batches(job, job.paths.mic / f"{job.stage}.parquet", processor, visual)
     validator = None
-    if job.stage == "finetune":
-        held_out = _make_batches(job, job.paths.mic / "val.parquet", processor, visual)
-        settings = job.config.finetune.validation
-        validator = Validator(held_out, settings, job.training.global_batch)
+    if job.validation is not None:
+        held_out = _make_batches(job, job.held_out, processor, visual)
+        validator = Validator(held_out, job.validation, job.training.global_batch)
     engine = build_engine(model, job.training, job.config.launch)
     progress.say(
         f"{len(batches.samples)} samples, {len(names)} tensors learn, {job.ranks} process(es), "
@@ -189,7 +202,8 @@ def _make_batches(
 
     samples = read_rows(table, Sample)
     if not samples:
-        raise DataError("the table has no samples", where=table, remedy="look at the build quotas")
+        quota = "validation" if table == job.held_out else job.stage
+        raise DataError("the table has no samples", where=table, remedy=f"look at build.{quota}")
     if job.stage == "pretrain" and (without := [row.id for row in samples if not row.images]):
         raise DataError("a sample without an image cannot teach the Q-Former", where=without[0])
     return BatchMaker(

@@ -19,7 +19,7 @@ from mmicl.config import Build, Quota
 from mmicl.errors import DataError
 from mmicl.files import hash_file, make_table, open_rows, read_json, read_rows, write_rows
 from mmicl.mic import builder
-from mmicl.mic.builder import PARTS, build
+from mmicl.mic.builder import build
 from mmicl.mic.exemplars import ExemplarPool
 from mmicl.mic.queries import expand
 from mmicl.mic.recipe import Bank, HeldOut, Recipe
@@ -59,13 +59,16 @@ def build_all(
     examples: Mapping[str, list[Example]] = EXAMPLES,
     held_out: HeldOut | None = None,
     bank: Bank = BANK,
+    pairs_held_out: bool = False,
 ) -> Built:
+    recipe = Recipe(bank, config, seed, held_out or {}, count=len, pairs_held_out=pairs_held_out)
     with TemporaryDirectory() as folder:
         mic = Path(folder) / "mic"
-        recipe = Recipe(bank, config, seed, held_out or {}, count=len)
         manifest = build(mic, examples.__getitem__, recipe)
         assert read_json(mic / "manifest.json") == manifest
-        return Built({part: read_rows(mic / f"{part}.parquet", Sample) for part in PARTS}, manifest)
+        assert sorted(path.stem for path in mic.glob("*.parquet")) == sorted(manifest["parts"])
+        samples = {part: read_rows(mic / f"{part}.parquet", Sample) for part in manifest["parts"]}
+        return Built(samples, manifest)
 
 
 def test_a_quota_may_be_a_share_of_what_a_dataset_gives() -> None:
@@ -89,6 +92,20 @@ def test_quotas_are_filled_and_accounted_for() -> None:
         assert [row.id for row in rows] == sorted({row.id for row in rows})
         assert built.manifest["parts"][part]["samples"] == len(rows)
         assert {row.split for row in rows} == ({"val"} if part == "val" else {"train"})
+
+
+def test_pairs_are_held_out_where_stage_one_validates_and_change_no_other_part() -> None:
+    plain, built = build_all(), build_all(pairs_held_out=True)
+    pairs = built.samples.pop("pretrain_val")
+    assert built.samples == plain.samples
+    assert len(pairs) == 6
+    assert {(row.split, row.task, row.exemplars) for row in pairs} == {("val", "caption", ())}
+    assert all(row.id.startswith("pretrain_val/") for row in pairs)
+    # a dataset without a validation split has none to give, which is no error
+    trained = {
+        name: [row for row in rows if row.split == "train"] for name, rows in EXAMPLES.items()
+    }
+    assert build_all(pairs_held_out=True, examples=trained).samples["pretrain_val"] == []
 
 
 def test_exemplars_come_from_training_and_leak_nothing() -> None:

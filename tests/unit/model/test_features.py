@@ -8,15 +8,18 @@ import pytest
 import torch
 from tiny_model import Tiny
 
-from mmicl.errors import DataError
+from mmicl.config import Lora
+from mmicl.errors import DataError, UserError
 from mmicl.images.store import ImageStore
 from mmicl.model import features
 from mmicl.model.features import (
     FeatureStore,
+    check_frozen,
     compute_features,
     discard_damaged,
     feature_key,
 )
+from mmicl.model.freeze import RECIPES, select_trainable
 
 Pictures = tuple[ImageStore, list[str]]
 
@@ -42,6 +45,22 @@ def test_cached_features_are_those_of_the_model(
         torch.testing.assert_close(store.get(reference), expected, atol=1e-6 * scale, rtol=0)
     assert store.shape == (4, 128)
     assert FeatureStore(tmp_path / "store", key).get(crop).equal(store.get(crop))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_no_recipe_but_stage_ones_learns_behind_cached_features(tiny: Tiny, recipe: str) -> None:
+    model, processor = tiny
+    if recipe == "stage1":
+        names = select_trainable(model, recipe)
+        with pytest.raises(UserError, match=r"qformer\..* and \d+ more would learn behind cached"):
+            check_frozen(names)
+        for name in ("query_tokens", "vision_model.post_layernorm.weight"):
+            with pytest.raises(UserError, match=f"{name} would learn"):
+                check_frozen([name])
+    else:
+        check_frozen(select_trainable(model, recipe))
+        lora = Lora(rank=2, alpha=4.0)
+        check_frozen(select_trainable(model, recipe, lora, processor.proxy_ids))
 
 
 def test_values_do_not_depend_on_what_else_was_asked_for(tiny: Tiny, pictures: Pictures) -> None:

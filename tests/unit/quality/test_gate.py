@@ -15,7 +15,7 @@ import pytest
 from mmicl.augment.bank import shipped_bank, write_bank
 from mmicl.config import Config, load_config
 from mmicl.errors import DataError
-from mmicl.files import read_json, write_rows
+from mmicl.files import read_json, read_rows, write_rows
 from mmicl.images.look import PICTURES, PictureRow
 from mmicl.mic.builder import build
 from mmicl.mic.recipe import Recipe
@@ -316,6 +316,29 @@ def test_tags_are_asked_of_a_scheme_that_has_them(paths: Paths, config: Config) 
         lambda rows: change(rows[0], prompt="[image]" + rows[0]["prompt"]),
     )
     assert len(find_wrong()) == 1
+
+
+def test_pairs_that_stage_one_validates_with_pass_the_gate_too(
+    paths: Paths, config: Config, tmp_path: Path
+) -> None:
+    def open_examples(name: str) -> list[Example]:
+        return read_rows(paths.examples(name) / "examples.parquet", Example)
+
+    validation = config.finetune.validation
+    pretrain = config.pretrain.model_copy(update={"validation": validation})
+    validating = config.model_copy(update={"pretrain": pretrain})
+    recipe = Recipe(shipped_bank(), config.build, config.seed, pairs_held_out=True)
+    build(paths.mic, open_examples, recipe)
+    report = check_and_document(paths, validating)
+    assert report["samples"] == check_and_document(paths, config)["samples"] + 5
+    assert all(one["success"] for one in report["results"] if one["level"] == "critical")
+    edit(paths.mic / "pretrain_val.parquet", lambda rows: change(rows[0], split="train"))
+    outcomes = {one["name"]: one for one in check_and_document(paths, validating)["results"]}
+    (found,) = outcomes["samples come from the split of their part"]["ids"]
+    assert found.startswith("pretrain_val/coco/val/")
+    (paths.mic / "pretrain_val.parquet").unlink()
+    with pytest.raises(DataError, match=r"pretrain_val.parquet: no such file"):
+        check_and_document(paths, validating)
 
 
 def test_a_share_as_a_quota_is_filled_by_what_there_is(paths: Paths, config: Config) -> None:
