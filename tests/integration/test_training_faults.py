@@ -30,6 +30,7 @@ SETTINGS = [
     (1, "fp32"),
     (2, "fp32"),
     pytest.param(3, "fp32", marks=slow),
+    pytest.param(1, "bf16", marks=slow),
     (2, "bf16"),
     pytest.param(3, "bf16", marks=slow),
 ]
