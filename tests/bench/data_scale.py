@@ -1,9 +1,9 @@
 """The data half at scale: a part of `make bench-data`.
 
 Captioned pictures of the world through fetch, ingest, build and validate, each stage a process of
-its own as DVC starts it, with its seconds and the most memory that one process held. Then stages
-are killed in their middle and run again, and must leave the same bytes. DVC's own hashing of files
-is left out.
+its own as DVC starts it, with its seconds and the most memory that one process held. The seconds an
+Example may not grow, and the pictures must be distinct. Then stages are killed in their middle and
+run again, and must leave the same bytes. DVC's own hashing of files is left out.
 """
 
 import argparse
@@ -22,16 +22,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 from checkouts import clean_environment, copy_checkout
 from ruamel.yaml import YAML
 
+from mmicl.files import read_json
 from mmicl.paths import FINGERPRINT_VARIABLE
 
 CAPTIONS = 5
 """Examples a picture."""
 STAGES = (("fetch", "coco"), ("ingest", "coco"), ("augment",), ("build",), ("validate",))
 KILLED = {
-    "ingest": "data/examples/coco", "build": "data/mic", "validate": "reports/validation.json",
-}  # fmt: skip
+    "ingest": ("data/examples/coco", "data/images/coco"),
+    "build": ("data/mic",),
+    "validate": ("reports/validation.json",),
+}
 """Stages that are killed and run again, and what must be equal afterwards."""
 LIMIT_GIB = 2.0
+"""Of one process."""
+LINEAR = 1.5
+"""Times the seconds an Example that the largest size may take of those of the size below it."""
+TOO_MANY_EXAMPLES = 10
+"""Fewer than so many Examples for each distinct picture: a million show over 100,000."""
 
 
 def main(arguments: list[str]) -> int:
@@ -55,41 +63,60 @@ def measure_scale(
     folder: Path, sizes: list[int], workers: int
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Run the stages at every size, and print a table; its rows, and what went wrong."""
-    rows, failed = [], []
+    rows = []
     for size in sizes:
         checkout = prepare(folder / str(size), size, workers)
         for stage in STAGES:
             row = {"examples": size, "stage": stage[0], **run_stage(checkout, stage)}
+            if stage[0] == "ingest":
+                row["images"] = read_json(checkout / "data/examples/coco/manifest.json")["images"]
             print(json.dumps(row), flush=True)
             rows.append(row)
-            if row["peak_gib"] > LIMIT_GIB:
-                failed.append(f"{stage[0]} of {size}: {row['peak_gib']:.2f} GiB")
-    checkout = folder / str(sizes[min(1, len(sizes) - 1)])
-    seconds = {
-        row["stage"]: row["seconds"] for row in rows if str(row["examples"]) == checkout.name
-    }
-    for name, place in KILLED.items():
-        before = digest(checkout / place)
-        kill_stage(checkout, next(one for one in STAGES if one[0] == name), seconds[name] / 2)
-        run_stage(checkout, next(one for one in STAGES if one[0] == name))
-        same = digest(checkout / place) == before
-        print(f"{name}: killed after {seconds[name] / 2:.1f} s, then run again: same bytes {same}")
-        failed += [] if same else [f"{name}: other bytes after a kill"]
+    failed = judge(rows)
+    size = sizes[min(1, len(sizes) - 1)]
+    seconds = {row["stage"]: row["seconds"] for row in rows if row["examples"] == size}
+    for stage in STAGES:
+        if stage[0] in KILLED:
+            failed += kill_and_repeat(folder / str(size), stage, seconds[stage[0]] / 2)
     print(write_scale(rows))
     return rows, failed
 
 
 def kill_and_repeat(checkout: Path, stage: tuple[str, ...], after: float) -> list[str]:
     """Kill a stage in its middle and run it again; what went wrong, if it leaves other bytes."""
-    place = checkout / KILLED[stage[0]]
-    before = digest(place)
+    places = [checkout / place for place in KILLED[stage[0]]]
+    before = [digest(place) for place in places]
     kill_stage(checkout, stage, after)
     run_stage(checkout, stage)
-    same = digest(place) == before
+    same = [digest(place) for place in places] == before
+    record = read_json(checkout / ".mmicl" / "runs" / "-".join(stage) / "bench" / "record.json")
+    taken = record["facts"].get("works_taken_up", 0)
     print(
-        f"{stage[0]}: killed after {after:.1f} s, run again: {'equal' if same else 'OTHER'} bytes"
+        f"{stage[0]}: killed after {after:.1f} s, run again: {'equal' if same else 'OTHER'} bytes, "
+        f"{taken} works taken up"
     )
     return [] if same else [f"{stage[0]}: other bytes after a kill"]
+
+
+def judge(rows: list[dict[str, Any]]) -> list[str]:
+    """What is not as it should be: memory, linearity, distinct pictures."""
+    failed = [
+        f"{row['stage']} of {row['examples']}: {row['peak_gib']:.2f} GiB"
+        for row in rows if row["peak_gib"] > LIMIT_GIB
+    ]  # fmt: skip
+    spent = {(row["stage"], row["examples"]): row["seconds"] / row["examples"] for row in rows}
+    *_, less, most = [0, *sorted({size for _, size in spent})]
+    for stage in KILLED if less else ():
+        ratio = spent[stage, most] / spent[stage, less]
+        if ratio > LINEAR:
+            failed.append(
+                f"{stage}: an Example takes {ratio:.2f} times as long at {most:,} as at {less:,}, "
+                f"more than {LINEAR}"
+            )
+    for row in rows:
+        if row["stage"] == "ingest" and row["images"] * TOO_MANY_EXAMPLES <= row["examples"]:
+            failed.append(f"{row['images']} distinct pictures of {row['examples']} Examples")
+    return failed
 
 
 def prepare(target: Path, size: int, workers: int) -> Path:
