@@ -3,6 +3,7 @@ the readers' datasets call for are there.
 """
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from mmicl.benchmarks.official import OFFICIAL
 from mmicl.benchmarks.page import replace_declared, write_declared
 from mmicl.registry.gates import UNRANKED
 from mmicl.sources import READERS
+from mmicl.workspace import resolve_params
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 
@@ -80,6 +82,19 @@ def test_the_gates_know_the_metrics_of_which_more_is_not_better() -> None:
         name for one in BENCHMARKS.values() for name, metric in one.metrics.items()
         if not metric.ranked
     } == UNRANKED  # fmt: skip
+
+
+def test_the_commands_for_baselines_train_nothing_or_stage_i_alone() -> None:
+    part = PAGE.read_text().partition("### Baselines")[2].partition("```bash")[2]
+    lines = [shlex.split(line) for line in part.partition("```")[0].splitlines() if line[:1] == "m"]
+    trained = []
+    for line in lines:
+        assert line[:3] == ["mmicl", "run", "--profile"]
+        assert set(line[4::2]) == {"--set"}
+        params = resolve_params(PAGE.parents[1], line[3], line[5::2])
+        assert params["register"]["name"] != f"mmicl-{line[3]}"
+        trained.append((params["pretrain"]["steps"] > 0, params["finetune"]["steps"] > 0))
+    assert trained == [(False, False)] * 3 + [(True, False)]
 
 
 @pytest.mark.parametrize("name", sorted(BENCHMARKS))
