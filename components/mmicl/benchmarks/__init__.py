@@ -24,7 +24,7 @@ from mmicl.benchmarks.open_ended_mi import OPEN_ENDED_MI
 from mmicl.benchmarks.pope import POPE
 from mmicl.benchmarks.raven import RAVEN
 from mmicl.benchmarks.raven_iq import RAVEN_IQ
-from mmicl.benchmarks.scienceqa import SCIENCEQA
+from mmicl.benchmarks.scienceqa import SCIENCEQA, SCIENCEQA_ALL
 from mmicl.benchmarks.stvqa import STVQA
 from mmicl.benchmarks.textvqa import TEXTVQA
 from mmicl.benchmarks.vcr import VCR, VCR_RATIONALE
@@ -66,6 +66,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         RAVEN,
         RAVEN_IQ,
         SCIENCEQA,
+        SCIENCEQA_ALL,
         STVQA,
         TEXTVQA,
         VCR,

@@ -1,26 +1,40 @@
 """ScienceQA, the problems with a picture: the likeliest choice is the model's answer.
 
 Beside the whole, the problems with a hint, without one, and those whose hint names a wrong choice:
-who reads without looking loses there. The misled ones are among the hinted.
+who reads without looking loses there. The misled ones are among the hinted. `scienceqa_all` asks
+the problems without a picture too: IMG and TXT are its parts.
 
 Language bias as MMICL's paper measures it is the gap between the problems whose picture is not
 needed and those whose picture is. It split them by hand; with its ids (language_bias.json) the
 parts and the gap are counted, without them they are left out.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mmicl.benchmarks.benchmark import Benchmark, Metric, Sums, divide
 from mmicl.benchmarks.paper import list_published
 from mmicl.benchmarks.parts import Likeliest, read_meta
+from mmicl.records import Example
 
+NEEDS: dict[str, Callable[[Example], bool]] = {
+    "visual_need": lambda example: read_meta(example, "needs_image") is True,
+    "no_visual_need": lambda example: read_meta(example, "needs_image") is False,
+}
 RULE = Likeliest(
     {
         "hinted": lambda example: bool(read_meta(example, "hint")),
         "misled": lambda example: bool(read_meta(example, "misleads")),
         "no_hint": lambda example: not read_meta(example, "hint"),
-        "visual_need": lambda example: read_meta(example, "needs_image") is True,
-        "no_visual_need": lambda example: read_meta(example, "needs_image") is False,
+        **NEEDS,
+    }
+)
+ALL = Likeliest(
+    {
+        "img": lambda example: bool(example.images),
+        "txt": lambda example: not example.images,
+        **NEEDS,
     }
 )
 
@@ -48,4 +62,18 @@ SCIENCEQA = Benchmark(
     constant=RULE.constant,
     licence="CC-BY-NC-SA-4.0",
     published=list_published("scienceqa"),
+)
+SCIENCEQA_ALL = Benchmark(
+    name="scienceqa_all",
+    version="scienceqa/likeliest-choice/all",
+    category="knowledge QA",
+    task="scienceqa",
+    kind="candidates",
+    scorer="choice",
+    metrics={**ALL.metrics, "gap": Metric(_gap, ranked=False)},
+    headline=("accuracy", "accuracy_img", "accuracy_txt"),
+    judge=ALL.judge,
+    chance=ALL.guess,
+    constant=ALL.constant,
+    licence="CC-BY-NC-SA-4.0",
 )

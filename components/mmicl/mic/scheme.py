@@ -12,6 +12,8 @@ The switches (config `build.scheme`), as the paper's ablation has them:
   picture; RAVEN: the first panel) is shown, in exemplars as well. A reference to an image left out
   becomes its plain words ("person"), or "another image" where the data gives none.
 
+A question without any image (`Task.textual`) is written without the template: those speak of one.
+
 And one of our own: `tags` on, each placeholder stands between `[image]` and `[/image]`.
 
 The same prompt can be written without images at all (`text_only`), for the control that sees none:
@@ -26,7 +28,7 @@ from mmicl.config import Scheme
 from mmicl.errors import DataError, MmiclError
 from mmicl.mic.budget import WHOLE, Budget
 from mmicl.mic.queries import Query
-from mmicl.mic.templates import RESERVED, TASKS, split_slots
+from mmicl.mic.templates import RESERVED, TASKS, TEXT_ALONE, split_slots
 from mmicl.records import (
     PLACEHOLDER,
     TAGS,
@@ -85,7 +87,7 @@ def find_fault(
     references = [int(k) for text in texts for k in REFERENCE.findall(text)]
     if any(k >= len(query.images) for k in references):
         return "reference to an image that is not there"
-    if not query.images:
+    if not query.images and not TASKS[query.task].textual:
         return "no image"
     if _count_images(query, (), scheme) > budget.max_images:
         return "more images than max_images"
@@ -190,7 +192,7 @@ def _write(query: Query, template: Template, base: int, scheme: Scheme, text_onl
         separator = "" if not choices else " " if choices[-1] in ".!?" else "; "
         choices += f"{separator}{task.choice} {k}: {_number(text, query, base, scheme)}"
     values = {"question": _number(query.question, query, base, scheme), "choices": choices}
-    pieces = split_slots(template.text)
+    pieces = split_slots(template.text if query.images else TEXT_ALONE)
     slots = {slot for _, slot, _ in pieces}
     if lost := sorted(name for name, value in values.items() if value and name not in slots):
         raise DataError(f"template {template.id} has no {{{lost[0]}}}", where=query.id)

@@ -35,11 +35,13 @@ class Task:
         exemplars: Whether worked examples may precede a query. Not for VCR (released
             project, data_preprocess.py), nor for puzzles of nine images, nor for video, nor
             Winoground and MME, which have no training split. An episode brings its own.
+        textual: Whether a question may have no image at all (ScienceQA: half of the problems).
     """
 
     slots: frozenset[str]
     choice: str = "option"
     exemplars: bool = True
+    textual: bool = False
 
 
 TASKS = {
@@ -56,7 +58,7 @@ TASKS = {
     "mme": Task(frozenset({"images", "question"}), exemplars=False),
     "multi": Task(frozenset({"images", "question"})),
     "video": Task(frozenset({"images", "question"}), exemplars=False),
-    "scienceqa": Task(frozenset({"images", "question", "choices"})),
+    "scienceqa": Task(frozenset({"images", "question", "choices"}), textual=True),
     "episode": Task(frozenset({"images", "question"}), exemplars=False),
     "choice": Task(frozenset({"images", "question", "choices"})),
     "video_choice": Task(frozenset({"images", "question", "choices"}), exemplars=False),
@@ -64,6 +66,10 @@ TASKS = {
     "dialog": Task(frozenset({"images", "question"})),
     "classify": Task(frozenset({"images", "question"})),
 }
+
+
+TEXT_ALONE = "Question: {question} Options: {choices} Answer:"
+"""Instead of a template, where there is no image to be declared or looked at."""
 
 
 def split_slots(text: str) -> list[tuple[str, str | None, str]]:

@@ -26,7 +26,7 @@ from mmicl.errors import DataError
 from mmicl.images.look import PICTURES, PictureRow
 from mmicl.mic.queries import RAVEN_CONTEXT, expand
 from mmicl.mic.scheme import find_fault
-from mmicl.mic.templates import RESERVED, find_faults
+from mmicl.mic.templates import RESERVED, TASKS, find_faults
 from mmicl.paths import Paths
 from mmicl.quality.contamination import find_alike, find_asked, hash_question
 from mmicl.quality.pictures import Sizes, count_lost, count_odd_sizes
@@ -229,7 +229,7 @@ def _describe_examples(sources: Sources, twins: dict[str, str]) -> Iterator[dict
             held_out = row["split"] != "train"
             yield {key: row[key] for key in ("id", "dataset", "split", "task", "group")} | {
                 "folder": name,
-                "image_count": len(images),
+                "lacks_images": _lacks_images(row),
                 "odd_references": len(images) - len(sound),
                 "lost_pictures": count_lost(sound, sources.sizes),
                 "odd_sizes": count_odd_sizes(sound, sources.sizes),
@@ -239,8 +239,14 @@ def _describe_examples(sources: Sources, twins: dict[str, str]) -> Iterator[dict
                 "twin": _name_twin(row, twins),
                 "malformed": malformed,
                 "unusable": unusable,
-                "seen_in_training": held_out and hash(frozenset(_pictures(row))) in seen,
+                "seen_in_training": bool(held_out and images)
+                and hash(frozenset(_pictures(row))) in seen,
             }
+
+
+def _lacks_images(row: dict[str, Any]) -> bool:
+    """Whether there is no image though the task is about one."""
+    return not row["images"] and not (row["task"] in TASKS and TASKS[row["task"]].textual)
 
 
 def _repeats(row: dict[str, Any], seen: set[int]) -> bool:
@@ -322,6 +328,7 @@ def _describe_samples(
                 "id": row["id"],
                 "target": row["target"],
                 "image_count": len(images),
+                "lacks_images": _lacks_images(row),
                 "lost_pictures": count_lost(images, sources.sizes),
                 "repeats": key in seen,
                 "placeholders": prompt.count(PLACEHOLDER),

@@ -34,7 +34,7 @@ from mmicl.sources.raven import RAVEN
 from mmicl.sources.raven_iq import RAVEN_IQ
 from mmicl.sources.reader import Reader, name_files, set_frames
 from mmicl.sources.refcoco import REFCOCO
-from mmicl.sources.scienceqa import SCIENCEQA
+from mmicl.sources.scienceqa import SCIENCEQA, SCIENCEQA_ALL
 from mmicl.sources.stvqa import STVQA
 from mmicl.sources.textvqa import TEXTVQA
 from mmicl.sources.vcr import VCR, VCR_RATIONALE
@@ -86,6 +86,7 @@ READERS: dict[str, Reader] = {
         REFCOCO,
         SBU,
         SCIENCEQA,
+        SCIENCEQA_ALL,
         STVQA,
         TEXTVQA,
         VCR,

@@ -1,4 +1,6 @@
-"""ScienceQA, the problems with a picture: multiple choice, with a hint before the question or none.
+"""ScienceQA: multiple choice, with a hint before the question or none.
+
+One reader takes the problems with a picture, the other one all.
 
 Official `problems.json` (pid -> problem, its split among the fields) and
 `images/<split>/<pid>/image.png`. Lectures and solutions are not read: they give the answer away.
@@ -39,7 +41,7 @@ class Problem(Official):
     choices: list[Text] = Field(min_length=2)
     answer: int
     hint: str
-    image: str
+    image: str | None
     grade: str
     subject: str
     topic: str
@@ -47,8 +49,8 @@ class Problem(Official):
     """Of language_bias.json."""
 
 
-def find_problems(context: ReadContext) -> Iterator[Record]:
-    """Every problem that has a picture.
+def find_problems(context: ReadContext, *, textual: bool = False) -> Iterator[Record]:
+    """Every problem that has a picture, and if `textual` those that have none.
 
     Raises:
         DataError: problems.json or language_bias.json is not what it should be.
@@ -65,10 +67,15 @@ def find_problems(context: ReadContext) -> Iterator[Record]:
         elif value.get("split") not in get_args(Split):
             error = RecordError("malformed", f"split {value.get('split')!r}")
             yield Record("train", pid, file, error)
-        elif "image" in value and not value["image"]:
+        elif "image" in value and not value["image"] and not textual:
             context.unused["problems without a picture"] += 1
         else:
             yield Record(value["split"], pid, file, {**value, "needs_image": needs.get(key)})
+
+
+def find_all(context: ReadContext) -> Iterator[Record]:
+    """Every problem."""
+    return find_problems(context, textual=True)
 
 
 def _read_needs(context: ReadContext, problems: Mapping[str, Any]) -> dict[str, bool]:
@@ -99,10 +106,12 @@ def convert_problem(record: Record, context: ReadContext) -> Iterator[Example]:
     check_choice("answer", problem.answer, len(problem.choices))
     refuse_reserved([problem.hint])
     hint = " ".join(problem.hint.split())
-    base = PurePosixPath(record.file).parent
-    image = context.image(str(base / "images" / record.split / record.id / problem.image))
-    # maps and diagrams serve many problems
-    group = f"scienceqa-{image[:16]}"
+    images, group = (), f"scienceqa-problem-{record.id}"
+    if problem.image:
+        base = PurePosixPath(record.file).parent
+        image = context.image(str(base / "images" / record.split / record.id / problem.image))
+        # maps and diagrams serve many problems
+        images, group = (image,), f"scienceqa-{image[:16]}"
     split = context.split(record.split, group)
     target = problem.choices[problem.answer]
     meta = {
@@ -114,7 +123,7 @@ def convert_problem(record: Record, context: ReadContext) -> Iterator[Example]:
         meta["needs_image"] = problem.needs_image
     yield Example(
         id=f"{context.dataset}/{split}/{record.id}", dataset=context.dataset, split=split,
-        task="scienceqa", images=(image,), question=f"{hint} {problem.question}".strip(),
+        task="scienceqa", images=images, question=f"{hint} {problem.question}".strip(),
         choices=tuple(problem.choices), answers=(target,), answer_index=problem.answer,
         target=target, group=group, meta=dump_meta(meta),
     )  # fmt: skip
@@ -144,8 +153,22 @@ SCIENCEQA = Reader(
         records="with a picture train 6,218, val 2,097, test 2,017; of 21,208 in all",
         makes="hint and question about a picture; the right choice's text is the answer",
     ),
-    roles={
-        "problems": FILE,
-        "bias": BIAS,
-    },
+    roles={"problems": FILE, "bias": BIAS},
+)
+SCIENCEQA_ALL = Reader(
+    name="scienceqa_all",
+    task="scienceqa",
+    files=SCIENCEQA.files,
+    licence=SCIENCEQA.licence,
+    find=find_all,
+    convert=convert_problem,
+    page=Page(
+        title="ScienceQA, all problems",
+        category="knowledge QA",
+        use="test",
+        url=SCIENCEQA.page.url,
+        records="train 12,726, val 4,241, test 4,241, of which 2,017 with a picture",
+        makes="hint and question, about a picture or none; the right choice's text is the answer",
+    ),
+    roles=SCIENCEQA.roles,
 )

@@ -185,6 +185,37 @@ def _bongard() -> Dataset:
 
 BONGARD_HOI = _bongard()
 
+# --- with a picture or without -------------------------------------------------------------------
+
+
+def _problem(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "question": f"What is {number}?", "choices": ["ice", "fire", "a cat"], "answer": number % 3,
+        "hint": "", "image": "image.png", "split": "test", "grade": "grade2",
+        "subject": "natural science", "topic": "physics", **changes,
+    }  # fmt: skip
+
+
+SCIENCEQA_ALL = Dataset(
+    files={
+        "problems.json": {
+            "1": _problem(1), "2": _problem(2), "3": _problem(3, image=None),
+            "4": _problem(4, image=None, hint="It is warm."),
+        },
+        "language_bias.json": {"needs_image": ["1"], "needs_no_image": ["2"]},
+    },
+    pictures=["images/test/1/image.png", "images/test/2/image.png"],
+    predict=lambda items: {"results": {own_id(item): choice(item) for item in items}},
+    references="problems.json",
+    metrics={
+        "accuracy": ("acc_average", 1), "accuracy_img": ("acc_has_image", 1),
+        "accuracy_needs_image": ("acc_visual_need", 1),
+        "accuracy_needs_no_image": ("acc_no_visual_need", 1),
+    },
+    optional={"language_bias.json": ["accuracy_needs_image", "accuracy_needs_no_image"]},
+    scorer="scienceqa",
+)  # fmt: skip
+
 # --- rankings ------------------------------------------------------------------------------------
 
 
@@ -259,5 +290,6 @@ RAVEN_IQ = Dataset(
 CHOICES = {
     "aokvqa": AOKVQA, "aokvqa_direct": AOKVQA_DIRECT, "bongard_hoi": BONGARD_HOI,
     "hateful_memes": HATEFUL_MEMES, "iconqa_img": ICONQA_IMG, "iconqa_txt": ICONQA_TXT,
-    "mmbench": MMBENCH, "nextqa": NEXTQA, "raven_iq": RAVEN_IQ, "visdial": VISDIAL, "vsr": VSR,
+    "mmbench": MMBENCH, "nextqa": NEXTQA, "raven_iq": RAVEN_IQ,
+    "scienceqa_all": SCIENCEQA_ALL, "visdial": VISDIAL, "vsr": VSR,
 }  # fmt: skip

@@ -167,10 +167,11 @@ def test_without_an_optional_file_its_figures_are_left_out_and_said(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_requests_are_of_the_declared_kind_and_show_every_picture(name: str, ask) -> None:
-    for _, requests in ask(name)[1]:
+    for example, requests in ask(name)[1]:
         for request in requests:
             assert request.kind == BENCHMARKS[name].kind
-            assert request.prompt.count(PLACEHOLDER) == len(request.images) >= 1
+            assert request.prompt.count(PLACEHOLDER) == len(request.images)
+            assert bool(request.images) == bool(example.images)
             if request.candidates:
                 assert request.target in request.candidates
 

@@ -222,6 +222,22 @@ def test_what_cannot_be_rendered_is_named(changes: dict[str, Any], fault: str) -
         assert caught.value.where == query.id
 
 
+@pytest.mark.parametrize("place", range(len(BANK["scienceqa"])))
+def test_a_question_of_text_alone_declares_no_image(place: int) -> None:
+    query = ask("scienceqa", images=(), question="Which is cold?", choices=("ice", "fire"),
+                answer_index=0, target="ice")  # fmt: skip
+    shown = ask("scienceqa", 1)
+    assert find_fault(query) == ""
+    alone = render(query, BANK["scienceqa"][place])
+    words = "Question: Which is cold? Options: option 0: ice; option 1: fire Answer:"
+    assert (alone.prompt, alone.images) == (words, ())
+    after = render(query, BANK["scienceqa"][place], [shown])
+    assert after.prompt.endswith(f"\n{words}")
+    assert after.images == shown.images
+    bare = Scheme(declaration=False, in_context=True, interrelated=False, tags=True)
+    assert render(query, BANK["scienceqa"][place], scheme=bare).prompt == words
+
+
 def test_a_template_may_not_swallow_the_question_nor_be_of_another_task() -> None:
     with pytest.raises(DataError, match=r"has no \{question\}"):
         render(ask("vqa"), template("vqa", "{images} what?"))

@@ -165,6 +165,7 @@ SAMPLE_FAULTS: dict[str, Callable[[Rows], str]] = {
         lambda rows: change(rows[1], prompt=rows[1]["prompt"].replace("<image0>", "<image1>")),
     "samples keep to the number of exemplars":
         lambda rows: change(rows[2], exemplars=[f"vqav2/train/{k:03d}" for k in range(40, 43)]),
+    "samples have images": lambda rows: change(rows[-5], images=[]),
     "samples keep to the image budget":
         lambda rows: change(rows[3], images=rows[3]["images"] * 13),
     "sample ids are unique": lambda rows: repeat_id(rows, 4),

@@ -96,6 +96,37 @@ def test_ids_of_language_bias_that_do_not_fit_are_refused(
         ingest("scienceqa", folder)
 
 
+def test_all_problems_are_those_with_a_picture_and_the_others(world, ingest) -> None:
+    folder = world("scienceqa")
+    problems = read(folder)
+    pictured = ingest("scienceqa", folder, name="s", out="pictured").examples
+    assert ingest("scienceqa_all", folder, name="s", out="all").examples == pictured
+    problems["1"]["image"] = None
+    problems["2"]["image"] = ""
+    write(folder, problems)
+    bias = {"needs_image": ["4"], "needs_no_image": ["3", "1"]}
+    (folder / "language_bias.json").write_text(json.dumps(bias))
+    result = ingest("scienceqa_all", folder)
+    assert result.manifest["unused"] == {}
+    assert len(result.examples) == len(problems)
+    rows = {json.loads(row.meta)["pid"]: row for row in result.examples}
+    assert {pid for pid, row in rows.items() if not row.images} == {"1", "2"}
+    assert rows["1"].group != rows["2"].group
+    assert rows["1"].question.endswith(problems["1"]["question"])
+    needs = {pid: json.loads(row.meta).get("needs_image") for pid, row in rows.items()}
+    assert {pid: need for pid, need in needs.items() if need is not None} == {
+        "1": False, "3": False, "4": True,
+    }  # fmt: skip
+
+
+def test_all_real_problems_without_a_picture_parse(shared_data: Path, ingest) -> None:
+    result = ingest("scienceqa_all", shared_data / "scienceqa", limit=0.6)
+    assert len(result.examples) == 700
+    assert all(row.images == () for row in result.examples)
+    assert result.manifest["quarantined"] == {"missing_image": 705}
+    assert len({row.group for row in result.examples}) == 700
+
+
 def test_problems_about_one_picture_are_one_group(world, ingest) -> None:
     folder = world("scienceqa")
     shutil.copy(folder / "images/train/1/image.png", folder / "images/train/2/image.png")
