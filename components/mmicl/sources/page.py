@@ -42,6 +42,20 @@ Of what img2dataset fetched, `digests` in the manifest counts the pictures whose
 sha256 in the table (`as fetched`) and those that have not (`of other bytes`): that sha256 is of
 what the web gave, and img2dataset encodes anew unless told `--disable_all_reencoding True`. Where
 that was told, every picture of other bytes is a damaged one.
+
+## Where this differs from the released project
+
+Its conversions are those of MIC_tool; here it is otherwise:
+
+- VQAv2, OK-VQA: the most common answer is the target, not one drawn by its soft score. ST-VQA,
+  TextVQA: likewise, not one at random. Ingest has no draws, and that answer scores best.
+- GQA: `answer`, a word or two, not `fullAnswer`, a sentence: the official score compares it.
+- RefCOCO: photo and crop, and the sentence that picks the object out, not the quadrant of its box,
+  which there depended on the order of runs.
+- VCR: crops of the objects that the texts speak of, not of all that were detected: the others are
+  never referred to, and fewer samples exceed the images of a prompt. Rationales are questions of
+  their own (`vcr_rationale`, the official QA -> R), not appended to the answer.
+- IconQA and VSR are for testing, as the paper reports them, though that project trains on them.
 """
 
 
