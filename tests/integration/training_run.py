@@ -1,5 +1,6 @@
 """Runs of the training loop in the process of a test."""
 
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +12,12 @@ import torch
 from training_workspace import read_config
 
 from mmicl.paths import Paths
+from mmicl.stages import StageContext, features
 from mmicl.train.batches import StepBatch
 from mmicl.train.engine import configure_torch, gather_trained
 from mmicl.train.loop import Trainer
 from mmicl.train.meters import CurveRow, Progress
-from mmicl.train.worker import Job, prepare_trainer
+from mmicl.train.worker import Job, prepare_trainer, train
 
 
 @contextmanager
@@ -42,6 +44,15 @@ def prepare(
     job = Job(stage, paths, run, config, rank=0, ranks=1)
     trainer, _ = prepare_trainer(job, Progress(stage, 6, False), lambda metrics, step: None)
     return trainer
+
+
+def prepare_features(paths: Paths) -> None:
+    """What stage II starts from: the base as stage I of no steps hands it on, and its features."""
+    config = read_config(paths, pretrain={"steps": 0})
+    run = paths.run("pretrain", "none")
+    train(Job("pretrain", paths, run, config, rank=0, ranks=1))
+    shutil.copytree(run / "result", paths.pretrained)
+    features.run(StageContext("features", None, config, paths, "0" * 40))
 
 
 def weights_of(trainer: Trainer) -> dict[str, torch.Tensor]:
