@@ -127,7 +127,7 @@ def _example_rules(config: Config) -> list[Rule]:
                "seen_in_training"),
         _false(f"no held-out question of {LONG} words comes with its answer in training", table,
                "asked_in_training", "warning"),
-        _empty("no picture of a test looks like one of a training sample", table, "twin",
+        _empty("no held-out picture looks like one that a sample is made of", table, "twin",
                "warning"),
     ]  # fmt: skip
 
@@ -158,7 +158,7 @@ def _sample_rules(config: Config) -> list[Rule]:
         _zero("no query is its own exemplar", table, "exemplars_are_query"),
         _zero("no exemplar is of the query's group", table, "exemplars_of_group"),
         _zero("no exemplar shows a picture of the query", table, "exemplars_share_picture"),
-        _zero("no training sample shows a picture held out by any dataset", table,
+        _zero("no sample or exemplar shows a picture held out by any dataset", table,
               "pictures_held_out", "warning"),
     ]  # fmt: skip
     if config.build.scheme.declaration:

@@ -28,9 +28,10 @@ from mmicl.mic.queries import RAVEN_CONTEXT, expand
 from mmicl.mic.scheme import find_fault
 from mmicl.mic.templates import RESERVED, TASKS, find_faults
 from mmicl.paths import Paths
-from mmicl.quality.contamination import find_alike, find_asked, hash_question
+from mmicl.quality.contamination import find_asked, hash_question
 from mmicl.quality.pictures import Sizes, count_lost, count_odd_sizes
 from mmicl.quality.stored import StoredRows
+from mmicl.quality.twins import find_twins
 from mmicl.records import (
     PLACEHOLDER,
     TAGS,
@@ -113,10 +114,11 @@ def load_sources(paths: Paths, config: Config) -> Sources:
 def make_tables(sources: Sources, config: Config) -> dict[str, pd.DataFrame]:
     """All tables of the gate by name; each has a column `id`."""
     targets = _count_targets(sources)
+    twins = find_twins(sources.examples, sources.samples, sources.pictures)
     return {
         "files": pd.DataFrame(sources.files),
         "bank": pd.DataFrame(_describe_template(row) for row in sources.bank),
-        "examples": _make_frame(_describe_examples(sources, _find_twins(sources))),
+        "examples": _make_frame(_describe_examples(sources, twins)),
         "samples": _make_frame(_describe_samples(sources, *_find_origins(sources))),
         "parts": _describe_shares(
             targets, {part: getattr(config.build, part) for part in TRAINED_PARTS}
@@ -169,43 +171,6 @@ def _describe_template(row: dict[str, Any]) -> dict[str, Any]:
     except ValidationError as error:
         faults = f"not a template ({error.error_count()} faults)"
     return {**row, "faults": faults}
-
-
-def _find_twins(sources: Sources) -> dict[str, str]:
-    """Pictures of the test splits that look like one of a training sample -> that one.
-
-    Panels of matrices are left out, as in `mmicl.mic.selection.find_held_out`.
-    """
-    tests = (
-        row
-        for rows in sources.examples.values()
-        for row in rows.walk("split", "task", "images")
-        if row["split"] == "test"
-    )
-    trained = (
-        row for part in TRAINED_PARTS for row in sources.samples[part].walk("task", "images")
-    )
-
-    def find_keys(rows: Iterable[dict[str, Any]]) -> set[str]:
-        return {
-            split_reference(image)[0]
-            for row in rows
-            if row["task"] != "raven"
-            for image in row["images"] or []
-            if image
-        }
-
-    asked, shown = find_keys(tests), find_keys(trained)
-    looks = {
-        row["sha256"]: row["look"]
-        for rows in sources.pictures.values()
-        for row in rows.walk("sha256", "look")
-        if row["sha256"] in asked or row["sha256"] in shown
-    }
-    return find_alike(
-        {key: look for key, look in looks.items() if key in asked},
-        {key: look for key, look in looks.items() if key in shown},
-    )
 
 
 def _describe_examples(sources: Sources, twins: dict[str, str]) -> Iterator[dict[str, Any]]:
@@ -273,8 +238,8 @@ def _has_foreign_letters(row: dict[str, Any]) -> bool:
 
 
 def _name_twin(row: dict[str, Any], twins: dict[str, str]) -> str:
-    """What a test's picture looks like; "" if like none of the training samples'."""
-    if row["split"] != "test" or row["task"] == "raven":
+    """What a held-out picture looks like; "" if like none that a sample shows."""
+    if row["split"] == "train" or row["task"] == "raven":
         return ""
     keys = (split_reference(image)[0] for image in row["images"] or [] if image)
     return next((twins[key] for key in keys if key in twins), "")
@@ -293,16 +258,21 @@ def _find_faults(row: dict[str, Any]) -> tuple[str, str]:
     return "", "; ".join(sorted(faults))
 
 
-def _find_origins(sources: Sources) -> tuple[dict[str, Origin], set[int]]:
-    """Every Example by its id, and the hashes of the pictures that are held out from training."""
+def _find_origins(sources: Sources) -> tuple[dict[str, Origin], dict[str, set[int]]]:
+    """Every Example by its id, and the hashes of the pictures that a split may not show.
+
+    Training shows none of val and test, val none of test, whatever the dataset.
+    """
     origins: dict[str, Origin] = {}
-    held_out: set[int] = set()
+    held_out: dict[str, set[int]] = {"train": set(), "val": set(), "test": set()}
     for rows in sources.examples.values():
         for row in rows.walk("id", "dataset", "split", "task", "group", "images"):
             pictures = tuple(hash(one) for one in _pictures(row))
             origins[row["id"]] = Origin(row["split"], _hash_group(row), pictures)
-            if row["split"] != "train":
-                held_out.update(pictures)
+            if row["split"] in ("val", "test"):
+                held_out["train"].update(pictures)
+            if row["split"] == "test":
+                held_out["val"].update(pictures)
     return origins, held_out
 
 
@@ -311,7 +281,7 @@ def _hash_group(row: dict[str, Any]) -> int:
 
 
 def _describe_samples(
-    sources: Sources, known: dict[str, Origin], held_out: set[int]
+    sources: Sources, known: dict[str, Origin], held_out: dict[str, set[int]]
 ) -> Iterator[dict[str, Any]]:
     """One row a sample, joined with the Examples it was made of."""
     tasks = {row["id"]: row["task"] for row in sources.bank}
@@ -321,6 +291,7 @@ def _describe_samples(
             prompt, images = row["prompt"] or "", row["images"] or []
             source = known.get(row["source"])
             own = set(source.pictures) if source else set[int]()
+            barred = held_out["train" if part in TRAINED_PARTS else "val"]
             exemplars, group = row["exemplars"] or [], _hash_group(row)
             shown = [known[one] for one in exemplars if one in known]
             key = hash((part, prompt, row["target"], *images))
@@ -344,7 +315,8 @@ def _describe_samples(
                 "exemplars_twice": len(exemplars) - len(set(exemplars)),
                 "exemplars_of_group": sum(one.group == group for one in shown),
                 "exemplars_share_picture": sum(not own.isdisjoint(one.pictures) for one in shown),
-                "pictures_held_out": len(own & held_out) if part in TRAINED_PARTS else 0,
+                "pictures_held_out": len(own & barred)
+                + sum(not held_out["train"].isdisjoint(one.pictures) for one in shown),
             }
             seen.add(key)
 

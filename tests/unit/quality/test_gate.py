@@ -212,7 +212,7 @@ EXAMPLE_FAULTS: dict[str, Callable[[Rows], str]] = {
     "no training example comes twice": lambda rows: repeat(rows[15], rows[16], "question"),
     "no held-out question of 8 words comes with its answer in training":
         lambda rows: ask_again(rows[17], rows[-2]),
-    "no picture of a test looks like one of a training sample":
+    "no held-out picture looks like one that a sample is made of":
         lambda rows: change(rows[-3], images=[name_copy(one["images"][0]) for one in rows[20:40]]),
 }  # fmt: skip
 BANK_FAULTS: dict[str, Callable[[Rows], str]] = {
@@ -290,6 +290,61 @@ def test_each_fault_of_a_table_is_found(rule: str, paths: Paths, config: Config)
     assert outcomes[rule]["ids"][0].startswith(row)
 
 
+def find_failing(paths: Paths, config: Config, rule: str) -> list[str]:
+    outcomes = {one["name"]: one for one in check_and_document(paths, config)["results"]}
+    return outcomes[rule]["ids"]
+
+
+def test_pictures_alike_are_found_in_val_and_among_worked_examples(
+    paths: Paths, config: Config
+) -> None:
+    """Of val and test against training and its exemplars; of test against the part val too."""
+    rule = "no held-out picture looks like one that a sample is made of"
+    samples = pq.read_table(paths.mic / "finetune.parquet").to_pylist()
+    trained = {row["source"] for part in ("pretrain", "finetune")
+               for row in pq.read_table(paths.mic / f"{part}.parquet").to_pylist()}  # fmt: skip
+    val = pq.read_table(paths.mic / "val.parquet").to_pylist()
+    row, exemplar = next(
+        (row, place) for row in samples for place, one in enumerate(row["exemplars"])
+        if one not in trained
+    )  # fmt: skip
+    asked, other, *_ = val
+    first, second, *_ = (
+        name
+        for n in range(10)
+        if (name := f"vqav2/val/{n:03d}") not in {one["source"] for one in val}
+    )
+    planted = {
+        first: row["images"][exemplar],
+        "vqav2/test/000": asked["images"][-1],
+        second: other["images"][-1],  # the part val's own picture, which val may of course show
+    }
+
+    def plant(rows: Rows) -> None:
+        for one in rows:
+            if one["id"] in planted:
+                one["images"] = [name_copy(planted[one["id"]])]
+
+    edit(paths.examples("vqav2") / "examples.parquet", plant)
+    assert find_failing(paths, config, rule) == ["vqav2/test/000", first]
+
+
+def test_a_worked_example_may_not_show_what_another_dataset_holds_out(
+    paths: Paths, config: Config
+) -> None:
+    rule = "no sample or exemplar shows a picture held out by any dataset"
+    samples = pq.read_table(paths.mic / "val.parquet").to_pylist()
+    row = next(row for row in samples if row["exemplars"])
+    shown = {one["id"]: one["images"] for one in
+             pq.read_table(paths.examples("vqav2") / "examples.parquet").to_pylist()}  # fmt: skip
+    picture = shown[row["exemplars"][0]]
+    edit(
+        paths.examples("coco") / "examples.parquet",
+        lambda rows: next(one for one in rows if one["split"] == "test").update(images=picture),
+    )
+    assert row["id"] in find_failing(paths, config, rule)
+
+
 def test_every_rule_has_a_planted_fault(config: Config) -> None:
     planted = {*SAMPLE_FAULTS, *EXAMPLE_FAULTS, *BANK_FAULTS, *WHOLE_FAULTS, *WARNINGS}
     assert {rule.name for rule in list_rules(config)} == planted
@@ -364,7 +419,7 @@ def test_a_failed_gate_leaves_docs_and_no_report(paths: Paths, config: Config) -
 
 WARNINGS = {
     "examples can become prompts",
-    "no training sample shows a picture held out by any dataset",
+    "no sample or exemplar shows a picture held out by any dataset",
     "no answer makes up too much of a dataset's samples",
     "datasets fill their quotas",
 }
