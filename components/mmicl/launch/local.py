@@ -26,6 +26,7 @@ def launch_training(stage: str, paths: Paths, run_folder: Path, launch: Launch) 
     command = [
         sys.executable,
         *("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(launch.processes)),
+        *("--log-dir", os.devnull),  # it would leave a folder of temporary files behind
         *("-m", WORKER, "--stage", stage),
         *("--root", str(paths.root), "--run-folder", str(run_folder)),
     ]
