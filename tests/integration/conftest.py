@@ -1,5 +1,7 @@
 """A checkout in which the whole chain ran once."""
 
+import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,14 @@ def one_rank() -> Iterator[None]:
 
     with only_rank():
         yield
+
+
+@pytest.fixture
+def drawn(request: pytest.FixtureRequest) -> random.Random:
+    """What a test draws of; a failure shows the seed, MMICL_TEST_SEED gives it again."""
+    seed = int(os.environ.get("MMICL_TEST_SEED") or random.SystemRandom().randrange(10**6))
+    request.node.add_report_section("setup", "seed", f"MMICL_TEST_SEED={seed}")
+    return random.Random(seed)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Kill -9 of the real training in stage II: the same command goes on, to the same bits."""
 
+import random
 import shutil
 import subprocess
 import time
@@ -30,7 +31,9 @@ def find_workers(checkout: Path) -> list[psutil.Process]:
     return found
 
 
-def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(chain: Path) -> None:
+def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(
+    chain: Path, drawn: random.Random
+) -> None:
     weights = chain / "models" / "finetune" / "trained.safetensors"
     undisturbed = hash_file(weights)
     paths = Paths(chain, chain / ".mmicl")
@@ -44,9 +47,11 @@ def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(chain: Path)
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while not (run_folder / "step_100").is_dir():
-        assert first.poll() is None, "the training ended before its first checkpoint"
-        time.sleep(0.2)
+    reports = drawn.randint(51, 95)  # one every second step: after the checkpoint of step 100
+    meters = run_folder / "meters.jsonl"
+    while not meters.exists() or len(meters.read_bytes().splitlines()) < reports:
+        assert first.poll() is None, "the training ended before it could be killed"
+        time.sleep(0.05)
     worker, *_ = find_workers(chain)
     worker.kill()
     assert first.wait(timeout=60) != 0

@@ -2,7 +2,9 @@
 
 import json
 import os
+import random
 import re
+import shutil
 import signal
 import threading
 import time
@@ -11,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from training_run import prepare_features
 from training_workspace import make_workspace, read_config
 
 from mmicl.errors import DataError, ResourceError
@@ -32,14 +35,15 @@ def train(paths: Paths, run: str, stage: str = "pretrain") -> Path:
     return out
 
 
-def kill_rank(run_folder: Path, after: str) -> threading.Thread:
-    """Kill -9 the rank below this process as soon as a checkpoint of that name is there."""
+def kill_rank(run_folder: Path, after: int) -> threading.Thread:
+    """Kill -9 a rank below this process as soon as so many steps are done."""
+    meters = run_folder / "meters.jsonl"
 
     def work() -> None:
-        for _ in range(1200):
-            if (run_folder / after).exists():
+        for _ in range(6000):
+            if meters.exists() and len(meters.read_bytes().splitlines()) >= after:
                 break
-            time.sleep(0.05)
+            time.sleep(0.01)
         for process in psutil.Process().children(recursive=True):
             command = process.cmdline()
             if "mmicl.train.worker" in command and "torch.distributed.run" not in command:
@@ -60,14 +64,14 @@ def ranks_alive() -> list[int]:
 
 @pytest.mark.slow
 def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], drawn: random.Random
 ) -> None:
     # With dropout: without the restored state of the random numbers the weights would differ.
     paths = make_workspace(tmp_path, dropout=0.1, checkpoint_every=4)
     read_config(paths, pretrain={"steps": 60})
     whole = train(paths, "whole")
     folder = paths.run("pretrain", "cut")
-    killer = kill_rank(folder, "step_4")
+    killer = kill_rank(folder, drawn.randint(5, 45))
     with pytest.raises(ResourceError, match="a training process was killed"):
         train(paths, "cut")
     killer.join()
@@ -85,13 +89,18 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(
 @pytest.mark.slow
 @pytest.mark.parametrize(("before", "after", "zero_stage"), [(2, 1, 2), (1, 2, 3)])
 def test_a_killed_training_goes_on_with_another_number_of_ranks(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], before: int, after: int, zero_stage: int
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    drawn: random.Random,
+    before: int,
+    after: int,
+    zero_stage: int,
 ) -> None:
     paths = make_workspace(tmp_path, zero_stage=zero_stage, checkpoint_every=4)
     read_config(paths, pretrain={"steps": 60}, launch={"processes": after, "threads": after})
     whole = read_curve(train(paths, "whole") / "curve.csv")
     read_config(paths, launch={"processes": before, "threads": before})
-    killer = kill_rank(paths.run("pretrain", "cut"), "step_4")
+    killer = kill_rank(paths.run("pretrain", "cut"), drawn.randint(5, 45))
     with pytest.raises(ResourceError, match="a training process was killed"):
         train(paths, "cut")
     killer.join()
@@ -102,6 +111,60 @@ def test_a_killed_training_goes_on_with_another_number_of_ranks(
     assert len(cut) == len(whole) == 60
     for one, other in zip(whole, cut, strict=True):
         assert other.loss == pytest.approx(one.loss, rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stage", "zero_stage"),
+    [("pretrain", 0), ("pretrain", 1), ("pretrain", 2), ("pretrain", 3), ("finetune", 2)],
+)
+def test_every_zero_stage_goes_on_from_two_ranks_to_one_and_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], stage: str, zero_stage: int
+) -> None:
+    paths = make_workspace(tmp_path, zero_stage=zero_stage, checkpoint_every=2)
+    read_config(paths, finetune={"validation": {"every": 3, "patience": None, "keep": "last"}})
+    if stage == "finetune":
+        prepare_features(paths)
+    read_config(paths, launch={"processes": 2, "threads": 2})
+    run = paths.run(stage, "run")
+    whole = read_curve(train(paths, "run", stage) / "curve.csv")
+    expected = read_json(run / "result" / "trained.json")
+    for ranks, step in ((1, 2), (2, 4)):
+        read_config(paths, launch={"processes": ranks, "threads": ranks})
+        shutil.rmtree(run / "result")
+        for later in range(step + 2, 6, 2):
+            shutil.rmtree(run / f"step_{later}")
+        capsys.readouterr()
+        again = read_curve(train(paths, "run", stage) / "curve.csv")
+        assert f"going on from step {step}\n" in capsys.readouterr().out
+        for one, other in zip(whole, again, strict=True):
+            assert other.loss == pytest.approx(one.loss, rel=1e-5)
+            assert other.grad_norm == pytest.approx(one.grad_norm, rel=1e-3)
+        found = read_json(run / "result" / "trained.json")
+        if stage == "finetune":  # that of step 3 came from the checkpoint, or was measured anew
+            assert found["validation_loss"] == pytest.approx(expected["validation_loss"], abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("zero_stage", [2, 3])
+def test_two_ranks_train_and_validate_as_one_in_stage_two(tmp_path: Path, zero_stage: int) -> None:
+    paths = make_workspace(tmp_path, zero_stage=zero_stage, pictures=22)
+    validation = {"every": 2, "patience": None, "keep": "best"}
+    read_config(paths, finetune={"steps": 5, "validation": validation})
+    prepare_features(paths)
+    curves, records = [], []
+    for ranks in (1, 2):
+        read_config(paths, launch={"processes": ranks, "threads": ranks, "micro_batch": 3})
+        out = train(paths, f"by {ranks}", "finetune")
+        curves.append(read_curve(out / "curve.csv"))
+        records.append(read_json(out / "trained.json"))
+    for alone, together in zip(*curves, strict=True):
+        assert together.loss == pytest.approx(alone.loss, rel=1e-5)
+        assert together.grad_norm == pytest.approx(alone.grad_norm, rel=1e-3)
+    one, two = records
+    assert two["best"]["step"] == one["best"]["step"]
+    for name in ("validation_loss", "final_loss"):
+        assert two[name] == pytest.approx(one[name], rel=1e-5)
 
 
 @pytest.mark.slow
