@@ -121,7 +121,7 @@ def _example_rules(config: Config) -> list[Rule]:
         _zero("pictures of examples are stored, and crops lie within them", table, "lost_pictures"),
         _zero(f"pictures have {MIN_SIDE} pixels a side, and are not {MAX_RATIO:g} times as long",
               table, "odd_sizes", "warning"),
-        _false("texts of examples are mostly in Latin letters", table, "foreign", "warning"),
+        _false("texts of examples are English", table, "foreign", "warning"),
         _false("no training example comes twice", table, "repeats", "warning"),
         _false("no training example of a dataset has the very pictures of a held-out one", table,
                "seen_in_training"),

@@ -11,7 +11,6 @@ known of all of them at once is kept as hashes: a few hundred bytes an Example a
 
 import json
 import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from mmicl.mic.scheme import find_fault
 from mmicl.mic.templates import RESERVED, TASKS, find_faults
 from mmicl.paths import Paths
 from mmicl.quality.contamination import find_asked, hash_question
+from mmicl.quality.language import is_foreign
 from mmicl.quality.pictures import Sizes, count_lost, count_odd_sizes
 from mmicl.quality.stored import StoredRows
 from mmicl.quality.twins import find_twins
@@ -199,7 +199,7 @@ def _describe_examples(sources: Sources, twins: dict[str, str]) -> Iterator[dict
                 "lost_pictures": count_lost(sound, sources.sizes),
                 "odd_sizes": count_odd_sizes(sound, sources.sizes),
                 "repeats": _repeats(row, trained),
-                "foreign": _has_foreign_letters(row),
+                "foreign": is_foreign(_write_text(row)),
                 "asked_in_training": held_out and hash_question(row) in asked,
                 "twin": _name_twin(row, twins),
                 "malformed": malformed,
@@ -227,14 +227,9 @@ def _repeats(row: dict[str, Any], seen: set[int]) -> bool:
     return seen_before
 
 
-def _has_foreign_letters(row: dict[str, Any]) -> bool:
-    """Whether most letters of question, choices and target are not Latin; the bank is English."""
-    text = " ".join([row["question"] or "", *(row["choices"] or []), row["target"] or ""])
-    if text.isascii():
-        return False
-    letters = [sign for sign in text if sign.isalpha()]
-    foreign = sum(not unicodedata.name(sign, "").startswith("LATIN") for sign in letters)
-    return 2 * foreign > len(letters)
+def _write_text(row: dict[str, Any]) -> str:
+    """Question, choices and target in one."""
+    return " ".join([row["question"] or "", *(row["choices"] or []), row["target"] or ""])
 
 
 def _name_twin(row: dict[str, Any], twins: dict[str, str]) -> str:

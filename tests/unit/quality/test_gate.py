@@ -207,7 +207,7 @@ EXAMPLE_FAULTS: dict[str, Callable[[Rows], str]] = {
         lambda rows: change(rows[12], images=[f"{rows[12]['images'][0]}@30,0,41,9"]),
     "pictures have 8 pixels a side, and are not 10 times as long":
         lambda rows: change(rows[13], images=[f"{rows[13]['images'][0]}@0,0,40,3"]),
-    "texts of examples are mostly in Latin letters":
+    "texts of examples are English":
         lambda rows: change(rows[14], question="что это?", target="кошка"),
     "no training example comes twice": lambda rows: repeat(rows[15], rows[16], "question"),
     "no held-out question of 8 words comes with its answer in training":

@@ -17,6 +17,7 @@ from mmicl.files import write_rows
 from mmicl.images.look import PICTURES, PictureRow
 from mmicl.paths import Paths
 from mmicl.quality import stored
+from mmicl.quality.language import is_foreign
 from mmicl.quality.stored import StoredRows
 from mmicl.quality.tables import load_sources, make_tables
 from mmicl.records import Example, Sample
@@ -115,6 +116,7 @@ def test_the_tables_of_the_gate_do_not_hold_the_texts(path: Path) -> None:
     for part, made in (("pretrain", []), ("finetune", [sample(row) for row in rows]), ("val", [])):
         write_rows(paths.mic / f"{part}.parquet", made, Sample)
     del rows
+    is_foreign("a model of languages is as large however many rows there are")
     tracemalloc.start()
     tables = make_tables(load_sources(paths, config), config)
     peak = tracemalloc.get_traced_memory()[1]
