@@ -13,15 +13,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-ENOUGH_WORDS = 8
+ENOUGH_WORDS, MUCH = 8, 500
+"""Words that a text must have, and characters that are looked at."""
 SURE = 0.9
 """Probability of another language, among all that are known."""
 _WORD = re.compile(r"[^\W\d_]+")
 
 
-@lru_cache(maxsize=1 << 10)  # questions come again and again
 def is_foreign(text: str) -> bool:
     """Whether most letters are not Latin, or the text is surely in another language."""
+    return _judge(text[:MUCH])
+
+
+@lru_cache(maxsize=1 << 10)  # questions come again and again
+def _judge(text: str) -> bool:
     if not text.isascii():
         letters = [sign for sign in text if sign.isalpha()]
         others = sum(not unicodedata.name(sign, "").startswith("LATIN") for sign in letters)
