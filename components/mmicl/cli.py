@@ -17,7 +17,14 @@ from rich.table import Table
 from mmicl.captioning.options import CAPTIONER, MATCHER, PROMPT, Options
 from mmicl.errors import MmiclError, UserError
 from mmicl.paths import Paths
-from mmicl.printing import console, print_estimate, print_object, print_paraphrasing, show_progress
+from mmicl.printing import (
+    console,
+    print_comparison,
+    print_estimate,
+    print_object,
+    print_paraphrasing,
+    show_progress,
+)
 
 app = typer.Typer(
     name="mmicl",
@@ -321,6 +328,22 @@ def score(
     from mmicl.benchmarks.score import score_files
 
     print_object(score_files(benchmark, predictions, references, per_item=per_item), as_json)
+
+
+@app.command(rich_help_panel="Look")
+def compare(
+    ours: Annotated[Path, typer.Argument(help="reports/predictions, or a checkout that has it.")],
+    theirs: Annotated[Path, typer.Argument(help="The same of another model.")],
+    as_json: AsJson = False,
+) -> None:
+    """Compare two models item by item, with 95 % intervals of the differences."""
+    from mmicl.tracking.pairs import compare_folders
+
+    found = compare_folders(ours, theirs)
+    if as_json:
+        print_object(found, as_json=True)
+    else:
+        print_comparison(found)
 
 
 @app.command(rich_help_panel="Look")

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,6 +19,8 @@ from rich.table import Table
 from mmicl.paths import Paths
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mmicl.config import Config
 
 console = Console()
@@ -63,6 +66,21 @@ def print_object(value: dict[str, Any], as_json: bool) -> None:
     table = Table(box=None, show_header=False)
     for key, item in _flatten(value):
         table.add_row(key, f"{item:.4f}" if isinstance(item, float) else str(item))
+    console.print(table)
+
+
+def print_comparison(found: "Mapping[str, Mapping[str, float | None]]") -> None:
+    """Two models on each metric, and their paired difference in points."""
+    table = Table("score", "items", "ours", "theirs", "ours - theirs [95 %]", box=None)
+    for metric, told in found.items():
+        low, mean, high = (told[name] for name in ("low", "mean", "high"))
+        if low is None or mean is None or high is None:
+            shown = "other items"
+        else:
+            shown = escape(f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]")
+            shown = shown if low <= 0 <= high else f"[bold]{shown}[/bold]"
+        means = (f"{told[name]:.1f}" for name in ("ours", "theirs"))
+        table.add_row(metric, f"{told['items']:.0f}", *means, shown)
     console.print(table)
 
 

@@ -21,7 +21,7 @@ def test_help_lists_every_command() -> None:
     text = mmicl("--help").stdout
     for command in (
         "run", "up", "plan", "params", "bank", "stage", "caption", "ingest", "browse", "predict",
-        "score", "trace",
+        "score", "compare", "trace",
     ):  # fmt: skip
         assert f" {command} " in text
 
@@ -36,6 +36,7 @@ def test_help_lists_every_command() -> None:
         (("run", "--data", "/no/such/folder"), "/no/such/folder: no such folder"),
         (("caption", "--source", "/no/such/folder", "--out", "x"), "/no/such/folder: no such"),
         (("score", "nosuch", "--predictions", "x.json"), "nosuch"),
+        (("compare", "/no/such", "/no/other"), "/no/such: no items.parquet"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(arguments: tuple[str, ...], message: str) -> None:

@@ -5,10 +5,13 @@ Items that share an image or a puzzle stand or fall together, so whole groups ar
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
+
+from mmicl.errors import UserError
 
 ITEMS = "items.parquet"
 """In reports/predictions: one row (benchmark, metric, item, group, value) per item and metric."""
@@ -70,3 +73,41 @@ def resample(pairs: Pairs) -> Difference:
     means = totals[draws].sum(axis=1) / counts[draws].sum(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return Difference(float(low), float(totals.sum() / counts.sum()), float(high))
+
+
+def compare_folders(ours: Path, theirs: Path) -> dict[str, dict[str, float | None]]:
+    """Two models item by item, on every metric that both have and that is a mean over items.
+
+    Args:
+        ours: A copy of reports/predictions, or a checkout or workspace that has one.
+        theirs: Likewise.
+
+    Returns:
+        `benchmark.metric` -> items, both means, and ours minus theirs with its interval, in points;
+        of other items than ours, means alone.
+
+    Raises:
+        UserError: A folder has no predictions, or the two share no metric.
+    """
+    mine, others = (read_all_items(_find_predictions(folder)) for folder in (ours, theirs))
+    found: dict[str, dict[str, float | None]] = {}
+    for metric in sorted(set(mine) & set(others)):
+        sides = {"ours": mine[metric], "theirs": others[metric]}
+        means = {name: fmean(value for _, value in side.values()) for name, side in sides.items()}
+        pairs = pair_items(mine[metric], others[metric])
+        difference = resample(pairs)._asdict() if pairs else dict.fromkeys(Difference._fields)
+        found[metric] = {"items": len(mine[metric]), **means, **difference}
+    if not found:
+        raise UserError("no metric in common", where=f"{ours}, {theirs}")
+    return found
+
+
+def _find_predictions(folder: Path) -> Path:
+    for place in (folder, folder / "reports" / "predictions"):
+        if (place / ITEMS).is_file():
+            return place
+    raise UserError(
+        f"no {ITEMS} of a stage evaluate",
+        where=folder,
+        remedy="give reports/predictions, or the checkout or workspace that has it",
+    )
