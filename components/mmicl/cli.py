@@ -100,6 +100,29 @@ def run(
     hand_over("run", paths)
 
 
+@app.command("continue", rich_help_panel="Run")
+def continue_training(
+    stage: Annotated[str, typer.Argument(help="pretrain or finetune.")],
+    source: Annotated[
+        str | None, typer.Option("--from", help="The earlier run's fingerprint, or its beginning.")
+    ] = None,
+    profile: Profile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Let a training whose code has changed go on from its checkpoint when it next runs."""
+    from mmicl.lineage import code_state, find_inputs
+    from mmicl.train.continuation import continue_run
+    from mmicl.workspace import choose_workspace
+
+    paths = choose_workspace(enter(checkout()), profile, overrides or [])
+    revision = code_state(paths.root)["revision"]
+    told = continue_run(paths, stage, find_inputs(paths, stage), source, revision)
+    console.print(
+        f"{stage} goes on from step {told['step']} of {told['from'][:12]}, over changes in "
+        f"{', '.join(told['code']) or 'nothing'}"
+    )
+
+
 @app.command(rich_help_panel="Run")
 def ablate(
     seeds: Annotated[

@@ -3,47 +3,83 @@
 import contextlib
 import subprocess
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 
 from mmicl.errors import DataError, MmiclError, UserError
-from mmicl.files import hash_json
+from mmicl.files import hash_json, read_json, write_json
 from mmicl.paths import Paths
 
 if TYPE_CHECKING:
     from dvc.stage import Stage
 
+INPUTS = "inputs.json"
 _RESULTS = ("dvc.lock", "reports/")
 """Tracked files that runs change: results, not dirt."""
 
 
-def fingerprint(paths: Paths, stage: str) -> str:
-    """Name a stage run by its command, parameters and dependencies as DVC hashes them.
+@dataclass(frozen=True)
+class Inputs:
+    """What makes a stage run what it is: command, parameters, and dependencies by DVC's hashes.
 
-    The value is the same before the run, inside it and afterwards (`recorded_fingerprint`).
     `launch`, tracking and whatever else dvc.yaml leaves out never counts.
+    """
+
+    command: str
+    deps: dict[str, Any]
+    params: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the run, the same before it, inside it and afterwards: 40 hexadecimal digits."""
+        return _digest(self.command, self.deps, self.params)
+
+    def keep(self, run_folder: Path) -> None:
+        """Leave word in the run folder of what the run is made of."""
+        write_json(run_folder / INPUTS, asdict(self))
+
+
+def read_kept(run_folder: Path) -> Inputs | None:
+    """What `Inputs.keep` left; None where there is nothing."""
+    path = run_folder / INPUTS
+    return Inputs(**read_json(path)) if path.is_file() else None
+
+
+def find_inputs(paths: Paths, stage: str) -> Inputs:
+    """The inputs of a stage as they are now.
 
     Args:
         paths: The checkout.
         stage: DVC's name of the stage, such as `ingest@coco`.
 
-    Returns:
-        40 hexadecimal digits.
-
     Raises:
         UserError: No such stage, or the folder is no DVC or git repository.
         DataError: A dependency does not exist.
     """
-    found = fingerprints(paths, [stage])[stage]
+    found = find_all_inputs(paths, [stage])[stage]
     if isinstance(found, MmiclError):
         raise found
     return found
 
 
+def fingerprint(paths: Paths, stage: str) -> str:
+    """The fingerprint of a stage as it is now; raises as `find_inputs`."""
+    return find_inputs(paths, stage).fingerprint
+
+
 def fingerprints(paths: Paths, stages: Iterable[str]) -> dict[str, str | MmiclError]:
-    """The fingerprint of each stage, or the error that `fingerprint` would raise for it.
+    """The fingerprint of each stage, or the error that `fingerprint` would raise for it."""
+    found = find_all_inputs(paths, stages)
+    return {
+        name: one.fingerprint if isinstance(one, Inputs) else one for name, one in found.items()
+    }
+
+
+def find_all_inputs(paths: Paths, stages: Iterable[str]) -> dict[str, Inputs | MmiclError]:
+    """The inputs of each stage, or the error that `find_inputs` would raise for it.
 
     DVC reads its files once for all of them, which is most of the work.
     """
@@ -55,7 +91,7 @@ def fingerprints(paths: Paths, stages: Iterable[str]) -> dict[str, str | MmiclEr
         with contextlib.chdir(paths.root), Repo() as repo:
             known = {stage.addressing: stage for stage in repo.stage.load_all()}
             return {
-                name: read_fingerprint(known[name])
+                name: read_inputs(known[name])
                 if name in known
                 else UserError(f"no stage {name} in dvc.yaml", where=paths.root)
                 for name in stages
@@ -64,8 +100,8 @@ def fingerprints(paths: Paths, stages: Iterable[str]) -> dict[str, str | MmiclEr
         return dict.fromkeys(stages, UserError(str(error), where=paths.root))
 
 
-def read_fingerprint(stage: "Stage") -> str | MmiclError:
-    """The fingerprint of a stage of an open repository, or why it has none."""
+def read_inputs(stage: "Stage") -> Inputs | MmiclError:
+    """The inputs of a stage of an open repository, or why it has none."""
     from dvc.dependency import ParamsDependency
     from dvc.dependency.base import DependencyDoesNotExistError
     from dvc.dependency.param import MissingParamsError
@@ -84,7 +120,7 @@ def read_fingerprint(stage: "Stage") -> str | MmiclError:
     for dep in stage.deps:
         kind = params if isinstance(dep, ParamsDependency) else deps
         kind[dep.def_path] = dep.hash_info.value if dep.hash_info else None
-    return _digest(str(stage.cmd), deps, params)
+    return Inputs(str(stage.cmd), deps, params)
 
 
 def recorded_fingerprint(paths: Paths, stage: str) -> str | None:

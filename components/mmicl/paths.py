@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STATE_VARIABLE = "MMICL_STATE"
-FINGERPRINT_VARIABLE = "MMICL_FINGERPRINT"
-"""A stage's name and the fingerprint of its run, from the process that lets DVC run it."""
+FINGERPRINT_VARIABLE, INPUTS_VARIABLE = "MMICL_FINGERPRINT", "MMICL_INPUTS"
+"""A stage's name and the fingerprint of its run, and what that is of (JSON), from the process that
+lets DVC run it."""
 TRACE = "trace.json.gz"
 """What torch's profiler saw of some steps, in the run folder of a training stage."""
 

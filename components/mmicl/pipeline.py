@@ -7,6 +7,7 @@ child says what happened to each stage in a report file; DVC's own exit code cou
 
 import argparse
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -33,8 +34,8 @@ from mmicl.errors import (
     UserError,
 )
 from mmicl.files import read_json, write_json, write_text
-from mmicl.lineage import code_state, read_fingerprint, read_lock
-from mmicl.paths import FINGERPRINT_VARIABLE, STATE_VARIABLE, Paths
+from mmicl.lineage import Inputs, code_state, read_inputs, read_lock
+from mmicl.paths import FINGERPRINT_VARIABLE, INPUTS_VARIABLE, STATE_VARIABLE, Paths
 from mmicl.supervision import die_with_parent, end_tree, run_supervised
 
 if TYPE_CHECKING:
@@ -328,9 +329,10 @@ def _reproduce(repo: "Repo", paths: Paths, stage: "Stage") -> StageResult:
     sys.argv = ["mmicl", "stage", name]  # what DVC tells others about the holder of its locks
     paths.outcome(name).unlink(missing_ok=True)
     clock = time.monotonic()
-    found = read_fingerprint(stage)
-    if isinstance(found, str):  # otherwise the stage, or DVC, says what is missing
-        os.environ[FINGERPRINT_VARIABLE] = f"{name} {found}"
+    found = read_inputs(stage)
+    if isinstance(found, Inputs):  # otherwise the stage, or DVC, says what is missing
+        os.environ[FINGERPRINT_VARIABLE] = f"{name} {found.fingerprint}"
+        os.environ[INPUTS_VARIABLE] = json.dumps(asdict(found))
     try:
         done = cast("Any", repo).reproduce(targets=[name], single_item=True)
     except DvcException as error:

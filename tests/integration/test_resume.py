@@ -10,7 +10,7 @@ import psutil
 import pytest
 from checkouts import clean_environment, run_in
 
-from mmicl.files import hash_file
+from mmicl.files import hash_file, read_json
 from mmicl.lineage import fingerprint
 from mmicl.paths import Paths
 
@@ -31,15 +31,9 @@ def find_workers(checkout: Path) -> list[psutil.Process]:
     return found
 
 
-def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(
-    chain: Path, drawn: random.Random
-) -> None:
-    weights = chain / "models" / "finetune" / "trained.safetensors"
-    undisturbed = hash_file(weights)
-    paths = Paths(chain, chain / ".mmicl")
-    run_folder = paths.run("finetune", fingerprint(paths, "finetune"))
+def kill_after_a_checkpoint(chain: Path, run_folder: Path, drawn: random.Random) -> None:
+    """Train stage II anew, and kill a rank behind step 100, which has a checkpoint."""
     shutil.rmtree(run_folder)
-
     first = subprocess.Popen(
         AGAIN,
         cwd=chain,
@@ -57,8 +51,47 @@ def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(
     assert first.wait(timeout=60) != 0
     assert not find_workers(chain)
 
+
+def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(
+    chain: Path, drawn: random.Random
+) -> None:
+    weights = chain / "models" / "finetune" / "trained.safetensors"
+    undisturbed = hash_file(weights)
+    paths = Paths(chain, chain / ".mmicl")
+    run_folder = paths.run("finetune", fingerprint(paths, "finetune"))
+    kill_after_a_checkpoint(chain, run_folder, drawn)
     second = run_in(chain, *AGAIN)
     assert second.returncode == 0, second.stderr
     assert "going on from step 100" in second.stdout
     assert hash_file(weights) == undisturbed
     assert "up to date" in run_in(chain, "dvc", "status").stdout
+
+
+def test_a_training_goes_on_over_a_change_of_code_when_it_is_told_to(
+    chain: Path, drawn: random.Random
+) -> None:
+    weights, lock = chain / "models" / "finetune" / "trained.safetensors", chain / "dvc.lock"
+    undisturbed, before = hash_file(weights), lock.read_bytes()
+    paths = Paths(chain, chain / ".mmicl")
+    mark = fingerprint(paths, "finetune")
+    kill_after_a_checkpoint(chain, paths.run("finetune", mark), drawn)
+    code = chain / "components" / "mmicl" / "train" / "schedule.py"
+    unchanged = code.read_text()
+    try:
+        code.write_text(unchanged + "# harmless\n")
+        told = run_in(chain, "python", "-m", "mmicl.cli", "continue", "finetune")
+        assert told.returncode == 0, told.stderr
+        assert f"finetune goes on from step 100 of {mark[:12]}" in told.stdout
+        again = run_in(chain, *AGAIN)
+        assert again.returncode == 0, again.stderr
+        assert "going on from step 100" in again.stdout
+        assert hash_file(weights) == undisturbed
+        facts = read_json(paths.run("finetune", fingerprint(paths, "finetune")) / "record.json")
+        assert facts["facts"]["continued_from"] == mark
+        assert facts["facts"]["continued_over"] == "components/mmicl/train"
+    finally:
+        code.write_text(unchanged)
+        lock.write_bytes(before)
+    once_more = run_in(chain, *AGAIN)  # of the run that was killed, whose outs are the same
+    assert once_more.returncode == 0, once_more.stderr
+    assert hash_file(weights) == undisturbed

@@ -21,7 +21,7 @@ def test_help_lists_every_command() -> None:
     text = mmicl("--help").stdout
     for command in (
         "run", "up", "plan", "params", "bank", "stage", "caption", "ingest", "browse", "predict",
-        "score", "compare", "trace",
+        "score", "compare", "continue", "trace",
     ):  # fmt: skip
         assert f" {command} " in text
 

@@ -4,6 +4,7 @@ How it ended is left where the caller finds it, since exit codes do not pass thr
 """
 
 import importlib
+import json
 import logging
 import os
 import sys
@@ -17,10 +18,11 @@ import mmicl
 from mmicl.config import load_config
 from mmicl.errors import Kind, MmiclError, UserError
 from mmicl.files import write_json, write_text
-from mmicl.lineage import code_state, fingerprint
-from mmicl.paths import FINGERPRINT_VARIABLE, Paths
+from mmicl.lineage import Inputs, code_state, find_inputs
+from mmicl.paths import FINGERPRINT_VARIABLE, INPUTS_VARIABLE, Paths
 from mmicl.stages import StageContext
 from mmicl.supervision import die_with_parent
+from mmicl.train.continuation import TRAINING
 
 
 def main(arguments: list[str]) -> int:
@@ -51,7 +53,10 @@ def _run(paths: Paths, stage: str, name: str, item: str | None = None) -> None:
     """Call the stage's module and record what ran."""
     module = _load_module(name)
     config = load_config(paths.root / "params.yaml")
-    context = StageContext(stage, item, config, paths, _find_fingerprint(paths, stage))
+    fingerprint, inputs = _find_fingerprint(paths, stage)
+    context = StageContext(stage, item, config, paths, fingerprint)
+    if inputs is not None and name in TRAINING:
+        inputs.keep(context.run_folder)
     print(f"{stage}: started", flush=True)  # noqa: T201
     started, clock = datetime.now(UTC), time.monotonic()
     module.run(context)
@@ -69,10 +74,14 @@ def _run(paths: Paths, stage: str, name: str, item: str | None = None) -> None:
     _write_outcome(paths, stage, "ok", "")
 
 
-def _find_fingerprint(paths: Paths, stage: str) -> str:
+def _find_fingerprint(paths: Paths, stage: str) -> tuple[str, Inputs | None]:
     """What the caller has found, if that is of this stage: to ask DVC takes a second."""
     name, _, found = os.environ.get(FINGERPRINT_VARIABLE, "").partition(" ")
-    return found if name == stage else fingerprint(paths, stage)
+    if name == stage:
+        given = os.environ.get(INPUTS_VARIABLE)
+        return found, Inputs(**json.loads(given)) if given else None
+    inputs = find_inputs(paths, stage)
+    return inputs.fingerprint, inputs
 
 
 def _load_module(name: str) -> ModuleType:

@@ -67,7 +67,7 @@ def complete_checkpoint(run_folder: Path, step: int, facts: dict[str, Any], keep
     folder.rename(final)
     _sync_names(run_folder)
     # A later one was passed over when this run began, and must not push a whole one out.
-    for old in [old for old in _list_steps(run_folder) if old <= step][keep:]:
+    for old in [old for old in list_steps(run_folder) if old <= step][keep:]:
         shutil.rmtree(step_folder(run_folder, old))
     return final
 
@@ -82,7 +82,7 @@ def find_checkpoint(
         facts: As given to `complete_checkpoint`; a checkpoint with others is passed over.
         say: Told, in one line, why a checkpoint is passed over.
     """
-    for step in _list_steps(run_folder):
+    for step in list_steps(run_folder):
         folder = step_folder(run_folder, step)
         try:
             record = check_checkpoint(folder)
@@ -133,7 +133,7 @@ def _sync_names(folder: Path) -> None:
         os.close(opened)
 
 
-def _list_steps(run_folder: Path) -> list[int]:
+def list_steps(run_folder: Path) -> list[int]:
     """Steps of the folders named like checkpoints, newest first."""
     names = (path.name.removeprefix("step_") for path in run_folder.glob("step_*"))
     return sorted((int(name) for name in names if name.isdigit()), reverse=True)

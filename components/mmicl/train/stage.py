@@ -9,6 +9,7 @@ from mmicl.config import Launch
 from mmicl.files import read_json, replace_file, replace_folder
 from mmicl.paths import Paths
 from mmicl.supervision import RunLock
+from mmicl.train.continuation import read_continued
 from mmicl.train.outcome import clear_errors, raise_error
 
 Launcher = Callable[[str, Paths, Path, Launch], int]
@@ -50,4 +51,5 @@ def run_training(
     record = read_json(out / "trained.json")
     names = ("parameters", "of_parameters", "samples", "steps", "skipped_steps", "final_loss")
     chosen = (*names, "validation_loss", "best", "kept_step", "truncated_targets")
-    return {name: record[name] for name in chosen if name in record}
+    facts = {name: record[name] for name in chosen if name in record}
+    return facts | read_continued(run_folder)
