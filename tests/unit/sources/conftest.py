@@ -1,7 +1,9 @@
 import functools
 import hashlib
 import json
+import os
 import shutil
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ import av
 import pytest
 from PIL import Image
 
-from mmicl.files import read_rows
+from mmicl.files import hash_file, read_rows
 from mmicl.images.store import ImageStore
 from mmicl.mic.queries import expand
 from mmicl.mic.scheme import find_fault
@@ -152,5 +154,54 @@ def film(tmp_path: Path) -> Callable[..., None]:
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(tmp_path / f"film{Path(name).suffix}", folder / name)
+
+    return run
+
+
+@pytest.fixture
+def link(tmp_path: Path) -> Callable[..., dict[str, str]]:
+    """Put a stand-in under each of many names that records use; by name, the stand-in's sha256.
+
+    There are few of them (each picture and MP4 of a colour of its own, picture 0 in greyscale) and
+    all else are links to them, so thousands of names cost little, and yet a record with another
+    one's picture is found out.
+    """
+    stand_ins: dict[str, tuple[Path, str]] = {}
+
+    def make(own: str, number: int) -> tuple[Path, str]:
+        path, shade = tmp_path / own, 30 * number
+        if path.suffix == ".mp4":
+            save_video([Image.new("RGB", (16, 16), (shade, 90 * k, 0)) for k in range(3)], path)
+        elif number:
+            Image.new("RGB", (16, 12), (shade, 0, 99)).save(path)
+        else:
+            Image.new("L", (16, 12), 99).save(path)
+        return path, hash_file(path)
+
+    def run(folder: Path, *names: str) -> dict[str, str]:
+        found = {}
+        for name in dict.fromkeys(names):
+            number = zlib.crc32(name.encode()) % 7
+            own = f"stand_in_{number}{Path(name).suffix}"
+            if own not in stand_ins:
+                stand_ins[own] = make(own, number)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            os.link(stand_ins[own][0], folder / name)
+            found[name] = stand_ins[own][1]
+        return found
+
+    return run
+
+
+@pytest.fixture
+def take(tmp_path: Path) -> Callable[..., Path]:
+    """Copy some of a folder's real files as they are into one that a test may add to."""
+
+    def run(folder: Path, *patterns: str) -> Path:
+        out = tmp_path / "taken" / folder.name
+        for path in (path for pattern in patterns for path in folder.glob(pattern)):
+            (out / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, out / path.relative_to(folder))
+        return out
 
     return run
