@@ -1,11 +1,14 @@
 """S3 and what speaks its protocol: the one door to boto3.
 
-Credentials, region and endpoint come from the environment (`AWS_ACCESS_KEY_ID`, `AWS_PROFILE`,
-`AWS_ENDPOINT_URL_S3`, …) by boto3's own rules, never from params.yaml or a URI. Without any
-credentials requests go unsigned, as public buckets take them.
+Credentials come from the environment alone: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, for
+temporary ones, `AWS_SESSION_TOKEN`. The rest of boto3's chain (files below ~/.aws, profiles, the
+machine's own role) is not asked, so that a run does not depend on what lies on a machine; nor are
+params.yaml or a URI. Without credentials requests go unsigned, as public buckets take them. Region
+and endpoint (`AWS_DEFAULT_REGION`, `AWS_ENDPOINT_URL_S3`, …) go by boto3's own rules.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +30,8 @@ BLOCK = 1 << 20
 """Bytes of one object that one reader holds in memory."""
 READ_SECONDS = 60
 TRIES = 5
-"""Of one request by botocore, with its own growing pauses."""
+"""Of one request by botocore, the first among them, with its own growing pauses."""
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 TRANSIENT_CODES = {
     "SlowDown",
     "InternalError",
@@ -50,17 +54,17 @@ class Bucket:
     """Lists and reads the objects of one bucket; one instance may serve several threads."""
 
     def __init__(self, name: str, *, connections: int) -> None:
-        session = boto3.Session()
+        keys = _read_credentials()
         options: dict[str, Any] = {
-            "retries": {"mode": "standard", "max_attempts": TRIES},
+            "retries": {"mode": "standard", "total_max_attempts": TRIES},
             "max_pool_connections": connections,
             "read_timeout": READ_SECONDS,
         }
+        if "aws_access_key_id" not in keys:
+            options["signature_version"] = UNSIGNED
         self.name = name
         with _explain_errors(name):
-            if session.get_credentials() is None:
-                options["signature_version"] = UNSIGNED
-            self._client = session.client("s3", config=Config(**options))
+            self._client = boto3.Session().client("s3", config=Config(**options), **keys)
 
     def list_objects(self, prefix: str) -> Iterator[StoredObject]:
         """Every object whose key begins with `prefix`, in the order of keys.
@@ -89,6 +93,11 @@ class Bucket:
             )
             with contextlib.closing(answer["Body"]) as body:
                 yield from body.iter_chunks(BLOCK)
+
+
+def _read_credentials() -> dict[str, Any]:
+    """Credentials as parameters of boto3's client, which then looks for no others."""
+    return {name.lower(): value for name in CREDENTIALS if (value := os.environ.get(name))}
 
 
 @contextlib.contextmanager

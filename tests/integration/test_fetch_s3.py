@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 import boto3
 import pytest
 from checkouts import run_in
+from s3_relay import Relay
 
 from mmicl import storage
 from mmicl.errors import DataError, TransientError, UserError
@@ -190,19 +192,96 @@ def test_what_is_wrong_is_said_in_one_line(
 
 
 def test_without_credentials_public_objects_are_read(
-    fetch: Fetch, s3: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    fetch: Fetch, s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(s3, coco__a=b"a")
     s3.put_bucket_acl(Bucket="data", ACL="public-read")
     for variable in KEYS:
         monkeypatch.delenv(variable)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(UserError, match=r"s3://data/coco/a: the server answered 403"):
         fetch("s3://data/coco")
     s3.put_object_acl(Bucket="data", Key="coco/a", ACL="public-read")
     assert len(fetch("s3://data/coco").files) == 1
+
+
+@pytest.fixture
+def relay(endpoint: str, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
+    """A relay that stands before the S3 server; the environment names it."""
+    with Relay(endpoint) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        put(s3, coco__a=CONTENT)
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("answer", [(503, "SlowDown"), (400, "RequestTimeout")])
+def test_a_busy_server_is_asked_again(
+    answer: tuple[int, str], fetch: Fetch, raw: Path, relay: Relay,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(storage, "TRIES", 2)
+    relay.answer = answer
+    relay.busy.update({"list-type": 1, "coco/a": 3})  # more for the object than botocore tries
+    fetch("s3://data/coco")
+    assert (raw / "a").read_bytes() == CONTENT
+    assert not relay.busy.total()
+    assert len(relay.asked) == 2 + 4
+
+
+def test_a_server_that_stays_busy_is_a_transient_error(
+    fetch: Fetch, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "TRIES", 1)
+    monkeypatch.setattr(partial, "TRIES", 3)
+    relay.busy["coco/a"] = 9
+    with pytest.raises(TransientError, match=r"s3://data/coco/a: the server answered SlowDown: R"):
+        fetch("s3://data/coco")
+    assert relay.busy["coco/a"] == 9 - 3
+    relay.busy["list-type"] = 9
+    with pytest.raises(TransientError, match=r"s3://data/coco: the server answered SlowDown: R"):
+        fetch("s3://data/coco")
+
+
+def test_credentials_come_from_the_environment_alone(
+    fetch: Fetch, s3: Any, raw: Path, relay: Relay, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    home = tmp_path / "home"
+    (home / ".aws").mkdir(parents=True)
+    keys = "aws_access_key_id = OFAFILE\naws_secret_access_key = secret\n"
+    (home / ".aws" / "credentials").write_text(f"[default]\n{keys}[other]\n{keys}")
+    (home / ".aws" / "config").write_text(f"[default]\n{keys}[profile other]\n{keys}")
+    monkeypatch.setenv("HOME", str(home))
+    for variable in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_EC2_METADATA_DISABLED"):
+        monkeypatch.delenv(variable, raising=False)
+    fetch("s3://data/coco")
+    assert all("Credential=test/" in headers["Authorization"] for headers in relay.asked)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "for an hour")
+    next(Bucket("data", connections=1).list_objects(""))
+    assert relay.asked.pop()["X-Amz-Security-Token"] == "for an hour"
+
+    s3.put_bucket_acl(Bucket="data", ACL="public-read")
+    relay.asked.clear()
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with socket.create_server(("127.0.0.1", 0)) as machine:  # where a machine's role is asked for
+        machine.setblocking(False)
+        address = f"http://127.0.0.1:{machine.getsockname()[1]}"
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", address)
+        for profile in ("default", "other"):
+            monkeypatch.setenv("AWS_PROFILE", profile)
+            assert list(Bucket("data", connections=1).list_objects(""))
+        with pytest.raises(BlockingIOError):
+            machine.accept()
+    assert [headers["Authorization"] for headers in relay.asked] == [None, None]
+
+
+def test_half_of_the_credentials_is_said(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(UserError, match=r"data: Partial credentials .*missing: aws_secret_access"):
+        Bucket("data", connections=1)
 
 
 CHILD = """
