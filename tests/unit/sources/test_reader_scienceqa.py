@@ -213,7 +213,10 @@ def test_real_problems_parse(shared_data: Path, ingest, tmp_path: Path, world) -
     assert sum(not meta["hint"] for meta in metas) == 253
     for row, meta in zip(result.examples, metas, strict=True):
         problem = problems[meta["pid"]]
-        assert row.answer_index == problem["answer"]
+        choices = tuple(" ".join(choice.split()) for choice in problem["choices"])
+        asked = " ".join(f"{problem['hint']} {problem['question']}".split())
+        assert (row.question, row.choices) == (asked, choices)
+        assert (row.answer_index, row.target) == (problem["answer"], choices[problem["answer"]])
         assert row.split == problem["split"]
 
 

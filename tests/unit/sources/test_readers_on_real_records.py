@@ -71,24 +71,61 @@ def test_coco_and_region_deal_a_photo_to_the_same_split(shared_data: Path, inges
     assert all(len(splits) == 1 for splits in places.values())
 
 
-def test_nlvr1_labels_and_pictures(shared_data: Path, ingest) -> None:
-    result = ingest("nlvr1", shared_data / "nlvr1")
+def test_coco_captions_row_by_row(shared_data: Path, ingest) -> None:
+    photos = shared_data / "coco_photos"
+    result = ingest("coco_caption", photos)
+    rows = {row.id: row for row in result.examples}
+    captions = json.loads((photos / "annotations" / "captions.json").read_text())["annotations"]
+    of_photo: dict[int, list[str]] = {}
+    for one in captions:
+        of_photo.setdefault(one["image_id"], []).append(" ".join(one["caption"].split()))
+    for one in captions:
+        photo = one["image_id"]
+        row = rows.pop(f"coco_caption/train/{photo}-{one['id']}")
+        assert row.target == " ".join(one["caption"].split())
+        assert row.answers == tuple(of_photo[photo])
+        assert row.images == (hash_file(photos / "images" / f"{photo:012}.jpg"),)
+    assert not rows
+
+
+def test_nlvr1_row_by_row(shared_data: Path, ingest) -> None:
+    folder = shared_data / "nlvr1"
+    result = ingest("nlvr1", folder)
     assert Counter(row.target for row in result.examples) == {"true": 90, "false": 75}
     assert {row.split for row in result.examples} == {"val"}
-    row = next(row for row in result.examples if row.id == "nlvr1/val/2536-0")
-    assert row.group == "nlvr1-2536"
-    assert row.question.startswith("There is a black square touching the wall")
-    assert result.store.size(row.images[0]) == (400, 100)
-    drawn = Image.open(shared_data / "nlvr1" / "images" / "0" / "dev-2536-0-0.png")
-    assert (drawn.mode, result.store.load(row.images[0]).mode) == ("RGBA", "RGB")
+    rows = {row.id: row for row in result.examples}
+    for line in map(json.loads, (folder / "dev.json").read_text().splitlines()):
+        row = rows.pop(f"nlvr1/val/{line['identifier']}")
+        assert (row.question, row.target) == (" ".join(line["sentence"].split()), line["label"])
+        drawn = folder / "images" / "0" / f"dev-{line['identifier']}-0.png"
+        assert row.images == (hash_file(drawn),)
+        assert row.group == f"nlvr1-{line['identifier'].split('-')[0]}"
+    assert not rows
+    drawn = Image.open(folder / "images" / "0" / "dev-2536-0-0.png")
+    shown = result.store.load(hash_file(folder / "images" / "0" / "dev-2536-0-0.png"))
+    assert (drawn.mode, shown.mode, shown.size) == ("RGBA", "RGB", (400, 100))
 
 
-def test_region_crops_lie_within_real_photos(shared_data: Path, ingest) -> None:
-    result = ingest("coco_region", shared_data / "coco_photos")
-    for row in result.examples:
+def test_region_row_by_row(shared_data: Path, ingest) -> None:
+    """All objects but crowds and small ones; no side of a crop is a pixel away from the box."""
+    photos = shared_data / "coco_photos"
+    result = ingest("coco_region", photos)
+    rows = {row.id: row for row in result.examples}
+    official = json.loads((photos / "annotations" / "instances.json").read_text())
+    names = {one["id"]: one["name"] for one in official["categories"]}
+    for one in official["annotations"]:
+        if one["iscrowd"] or one["area"] < 1024:
+            continue
+        row = rows.pop(f"coco_region/train/{one['image_id']}-{one['id']}")
         frame, crop = row.images
-        assert split_reference(crop)[0] == frame
+        assert frame == hash_file(photos / "images" / f"{one['image_id']:012}.jpg")
+        owner, box = split_reference(crop)
+        left, top, width, height = one["bbox"]
+        assert (owner, row.target) == (frame, names[one["category_id"]])
+        assert box is not None
+        assert np.abs(np.subtract(box, (left, top, left + width, top + height))).max() < 1
         result.store.size(crop)  # raises where the crop leaves the photo
+    assert not rows
     assert result.store.load(result.examples[0].images[1]).mode == "RGB"
 
 

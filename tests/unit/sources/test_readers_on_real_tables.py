@@ -45,18 +45,21 @@ def test_msvd_qa_takes_the_official_avi_and_quarantines_a_truncated_one(
 def test_websrc_answers_are_words_of_real_pages(shared_data: Path, ingest) -> None:
     folder = shared_data / "websrc"
     result = ingest("websrc", folder)
-    tables = folder.glob("*/*/dataset.csv")
-    assert len(result.examples) == sum(len(first_rows(path)) for path in tables) == 20
+    asked = {row["id"]: row for path in folder.glob("*/*/dataset.csv") for row in read_rows(path)}
+    assert len(result.examples) == len(asked) == 20
     assert result.manifest["images"] == len({row.group for row in result.examples})
     for row in result.examples:
         meta = json.loads(row.meta)
         website = folder / meta["domain"] / meta["id"][2:4]
         page = website / "processed_data" / f"{meta['id'][2:9]}.png"
         assert row.images == (hash_file(page),)
+        official = asked[meta["id"]]
+        texts = (official["question"], official["answer"])
+        assert (row.question, row.target) == tuple(" ".join(text.split()) for text in texts)
     assert '190.7 "' in {row.target for row in result.examples}
 
 
-def first_rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
 
