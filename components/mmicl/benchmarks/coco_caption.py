@@ -55,4 +55,5 @@ COCO_CAPTION = Benchmark(
     chance=guess,
     constant=lambda train: Constant(most_common([example.target for example in train])),
     licence="captions CC BY 4.0; photos under their Flickr terms",
+    split="val",
 )

@@ -43,5 +43,6 @@ VCR = Benchmark(
     chance=guess,
     constant=constant,
     licence="VCR research licence; pictures from LSMDC and YouTube",
+    split="val",
 )
 VCR_RATIONALE = replace(VCR, name="vcr_rationale", version="vcr/qa2r")

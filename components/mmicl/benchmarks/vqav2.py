@@ -33,4 +33,5 @@ VQAV2 = declare(
     headline=("accuracy",),
     licence="annotations CC BY 4.0; photos under their Flickr terms",
     published=list_published("vqav2"),
+    split="val",
 )
