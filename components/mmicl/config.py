@@ -126,7 +126,7 @@ class Build(Section):
     """Samples held out of the val split, per dataset of `finetune`, and of `pretrain` where
     `pretrain.validation` asks for them."""
     max_images: Annotated[int, Field(ge=1, le=20)]
-    """Of a prompt, in training data and benchmarks: beyond it exemplars are left out."""
+    """Of a prompt: beyond it exemplars are left out."""
     max_tokens: Positive | None
     """Likewise the tokens of a prompt by the model's own tokenizer, images included and target not;
     null sets no limit. A query that is too long by itself is left out and counted, never cut."""
@@ -231,6 +231,12 @@ class Evaluate(Section):
     benchmarks: dict[str, Benchmark]
     exemplar_draws: Positive
     """Draws of the worked examples of benchmarks with shots: mean and deviation over them."""
+    max_images: Annotated[int, Field(ge=1, le=20)]
+    """Of a prompt, as `build.max_images` is of training's. It may be more: what bounds training is
+    memory, while a benchmark's own images and all its shots should be there (a problem of
+    Bongard-HOI has 13 images)."""
+    max_tokens: Positive | None
+    """Likewise, as `build.max_tokens`."""
     controls: list[Control]
     """Those that ask the model again; chance and the majority answer are always there."""
     bootstrap: Positive

@@ -27,8 +27,9 @@ from transformers import (
 )
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
+from mmicl.benchmarks.predictions import Answered
 from mmicl.config import check_config
-from mmicl.files import read_json
+from mmicl.files import read_json, read_rows
 from mmicl.model.processor import MmiclProcessor
 from mmicl.model.tiny import CORPUS, read_corpus
 from mmicl.paths import Paths
@@ -128,11 +129,13 @@ def cut(profile: str, base: Path, *, narrow: bool) -> dict[str, Any]:
         "finetune": {"coco": 2, "nlvr2": 2},
         "validation": 1,
         "max_exemplars": 0,
+        "max_images": 2,  # those of a pair; benchmarks have a budget of their own
     }
     params["pretrain"] |= {"steps": 2, "global_batch": 2}
     params["finetune"] |= {"steps": 2, "global_batch": 2}
     benchmark = params["evaluate"]["benchmarks"]["nlvr2"]
-    params["evaluate"]["benchmarks"] = {"nlvr2": {**benchmark, "limit": 4}}
+    benchmark |= {"limit": 4, "shots": 1}
+    params["evaluate"] |= {"benchmarks": {"nlvr2": benchmark}, "exemplar_draws": 1}
     if not (narrow or HAS_BF16):
         for stage in ("pretrain", "finetune"):
             params[stage]["precision"] = "fp32"
@@ -184,5 +187,7 @@ def test_a_big_profile_runs_the_chain_at_one_layer_a_tower(
     assert math.isfinite(facts["finetune"]["validation_loss"])
     scores = json.loads(paths.scores.read_text())
     assert 0 <= scores["benchmarks"]["nlvr2"]["metrics"]["accuracy"]["value"] <= 100
+    asked = read_rows(paths.predictions / "nlvr2.parquet", Answered)
+    assert {len(row.images) for row in asked if row.control == ""} == {4}
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     assert peak < 8, f"a rank took {peak:.1f} GiB"

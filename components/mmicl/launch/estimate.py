@@ -7,7 +7,7 @@ shapes) and agree with transformers' own modules (see the unit test).
 
 from dataclasses import dataclass
 
-from mmicl.config import Config, Quota
+from mmicl.config import Benchmark, Config, Quota
 from mmicl.errors import UserError
 from mmicl.records import MAX_PROXIES
 
@@ -18,11 +18,51 @@ UTILISATION = 0.35
 IMAGES_PER_SAMPLE = 4.0
 TEXT_TOKENS_PER_SAMPLE = 128.0
 TARGET_TOKENS_PER_SAMPLE = 16.0
+EVALUATION_TFLOPS = 37.4
+"""The same GPU's peak in float32: `evaluate` runs in it, on one GPU, so that no precision of
+training's changes a score."""
+TEXT_TOKENS_PER_QUESTION = 64.0
+"""And of each worked example."""
 STORED_IMAGE_BYTES = 100e3
 """A COCO-sized JPEG."""
 OPTIMIZER_BYTES = 12
 """AdamW in mixed precision: fp32 master copy and two moments, per trained weight."""
 GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an item of a benchmark makes a model do.
+
+    Attributes:
+        requests: Prompts.
+        images: Of each prompt, without worked examples; a video's are its frames.
+        pictures: That no other item has, about: a video has as many questions as frames, or more.
+        candidates: Answers that are scored or written.
+    """
+
+    requests: int = 1
+    images: int = 1
+    pictures: int = 1
+    candidates: int = 1
+
+
+ASKED = {
+    "aokvqa": Asked(candidates=4),
+    "bongard_hoi": Asked(images=13),
+    "iconqa_img": Asked(images=5, pictures=5, candidates=4),
+    "iconqa_txt": Asked(candidates=4),
+    "mmbench": Asked(candidates=4),
+    "nextqa": Asked(candidates=5),
+    "nlvr2": Asked(images=2, candidates=2),
+    "raven": Asked(requests=8, images=9, pictures=16, candidates=2),
+    "raven_iq": Asked(requests=6, images=9, pictures=14, candidates=2),
+    "scienceqa_all": Asked(candidates=4),
+    "vcr": Asked(images=4, pictures=4, candidates=4),
+    "visdial": Asked(candidates=100),
+    "winoground": Asked(requests=4, images=2, candidates=2),
+}
+"""Those that are more than one question about one picture."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +117,10 @@ ARCHITECTURES = {
 
 @dataclass(frozen=True)
 class Estimate:
-    """GPU memory per device and disk in GiB, hours per training stage."""
+    """GPU memory per device and disk in GiB, hours per stage.
+
+    The evaluation has one GPU, of `evaluation_memory`, and so many requests.
+    """
 
     weights: int
     trained: int
@@ -85,6 +128,9 @@ class Estimate:
     disk: float
     pretrain_hours: float
     finetune_hours: float
+    evaluate_hours: float
+    evaluation_memory: float
+    requests: int
     gpus: int
 
 
@@ -103,7 +149,7 @@ def find_architecture(base: str) -> Architecture:
 
 
 def estimate(config: Config) -> Estimate:
-    """Estimate what a profile's two training stages need.
+    """Estimate what a profile's two training stages and its evaluation need.
 
     ZeRO stage 1 and up shards the optimizer over the processes, stage 2 and up the gradients, stage
     3 the weights. Operations: 2 per weight and token forward, 2 more backward where a gradient only
@@ -127,8 +173,10 @@ def estimate(config: Config) -> Estimate:
     )
     quota = sum(it for it in _list_quotas(config) if isinstance(it, int))
     feature_bytes = shape.queries * 768 * 2
+    requests, operations, pictures = _evaluate(config, shape)
     disk = (
         quota * (STORED_IMAGE_BYTES + feature_bytes)
+        + pictures * (STORED_IMAGE_BYTES + 2 * feature_bytes)  # in float32
         + 4 * weights  # the base and the export, 2 bytes a weight each
         + config.launch.keep_checkpoints * (2 + OPTIMIZER_BYTES) * trained
     )
@@ -149,8 +197,41 @@ def estimate(config: Config) -> Estimate:
             (4 * shape.language / 2 + 2 * trained / 2) * (tokens + TARGET_TOKENS_PER_SAMPLE),
             gpus,
         ),
+        evaluate_hours=operations / (EVALUATION_TFLOPS * 1e12 * UTILISATION) / 3600,
+        evaluation_memory=4 * weights / GIB,
+        requests=requests,
         gpus=gpus,
     )
+
+
+def _evaluate(config: Config, shape: Architecture) -> tuple[int, float, int]:
+    """Requests, operations and pictures of the evaluation, the limits taken as reached.
+
+    Every control that asks the model asks all once more, every further draw of worked examples too.
+    A picture goes through the encoder once, those of worked examples not counted.
+    """
+    evaluate, requests, operations = config.evaluate, 0, 0.0
+    pictures: dict[str, int] = {}
+    for name, wanted in evaluate.benchmarks.items():
+        asked = ASKED.get(name.partition("-")[0], Asked())
+        passes = 1 + len(evaluate.controls) + (evaluate.exemplar_draws - 1) * (wanted.shots > 0)
+        number = passes * wanted.limit * asked.requests
+        tokens = _count_prompt(config, wanted, asked, shape.queries)
+        answer = asked.candidates * TARGET_TOKENS_PER_SAMPLE
+        requests += number
+        operations += number * 2 * shape.language / 2 * (tokens + answer)
+        own = wanted.limit * asked.pictures
+        pictures[wanted.dataset] = max(own, pictures.get(wanted.dataset, 0))
+    total = sum(pictures.values())
+    operations += total * (2 * shape.vision * 257 + 2 * shape.qformer * shape.queries)
+    return requests, operations, total
+
+
+def _count_prompt(config: Config, wanted: Benchmark, asked: Asked, queries: int) -> float:
+    """Tokens of a prompt, worked examples included."""
+    images = config.datasets[wanted.dataset].frames or asked.images
+    tokens = (1 + wanted.shots) * (images * queries + TEXT_TOKENS_PER_QUESTION)
+    return min(tokens, config.evaluate.max_tokens or tokens)
 
 
 def describe(config: Config) -> dict[str, str]:
@@ -169,9 +250,12 @@ def describe(config: Config) -> dict[str, str]:
         + (", without the samples of quotas that are shares" if shares else ""),
         "stage I": f"{needs.pretrain_hours:.1f} hours",
         "stage II": f"{needs.finetune_hours:.1f} hours",
+        "evaluation": f"{needs.evaluate_hours:.1f} hours for {needs.requests:,} prompts, "
+        f"on one GPU with at least {needs.evaluation_memory:.0f} GiB",
         "assumed": f"{GPU_TFLOPS:.0f} TFLOP/s a GPU at {UTILISATION:.0%}, "
         f"{IMAGES_PER_SAMPLE:.0f} images and {TEXT_TOKENS_PER_SAMPLE:.0f} text tokens a sample, "
-        "activation checkpoints",
+        f"activation checkpoints; in evaluation {EVALUATION_TFLOPS:.0f} TFLOP/s (float32) and "
+        f"{TEXT_TOKENS_PER_QUESTION:.0f} text tokens a question",
     }
 
 

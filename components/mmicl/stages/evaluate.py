@@ -51,7 +51,7 @@ def run(context: StageContext) -> None:
         model, processor, images, features, batch_size=config.launch.evaluation_batch
     )
     bank, answers = load_bank(paths.bank), model_key(model, processor)
-    budget = Budget(config.build.max_images, config.build.max_tokens, processor.count)
+    budget = Budget(config.evaluate.max_images, config.evaluate.max_tokens, processor.count)
 
     in_context = config.build.scheme.in_context and config.evaluate.in_context
     scheme = config.build.scheme.model_copy(update={"in_context": in_context})

@@ -57,7 +57,7 @@ def test_what_cannot_be_asked_is_excluded_and_counted() -> None:
     assert len(chosen.examples) == 3
 
 
-def test_a_benchmark_keeps_to_the_budget_of_the_training_data() -> None:
+def test_a_benchmark_keeps_to_its_budget() -> None:
     """Worked examples go from the end; what is too much by itself is left out, and counted."""
     train = [example("nlvr", n, split="train", id=f"nlvr/train/{n}", group=f"t{n}",
                      images=(f"l{n}", f"r{n}")) for n in range(9)]  # fmt: skip

@@ -1,12 +1,14 @@
 """The estimate's parameter counts are those of transformers' own modules."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mmicl.benchmarks import BENCHMARKS
 from mmicl.config import load_config
 from mmicl.errors import UserError
-from mmicl.launch.estimate import ARCHITECTURES, describe, estimate, find_architecture
+from mmicl.launch.estimate import ARCHITECTURES, ASKED, describe, estimate, find_architecture
 
 PROFILES = Path(__file__).resolve().parents[3] / "profiles"
 
@@ -67,6 +69,28 @@ def test_shares_and_trained_proxies_are_told() -> None:
     finetune = config.finetune.model_copy(update={"train_proxies": True})
     more = estimate(config.model_copy(update={"finetune": finetune})).trained
     assert more - estimate(config).trained == 20 * 2048
+
+
+def test_evaluation_counts_every_prompt_and_its_length() -> None:
+    config = load_config(PROFILES / "flan-t5-xl.yaml")
+
+    def evaluate(entry: str, **changes: Any) -> tuple[int, float]:
+        benchmark = config.evaluate.benchmarks[entry].model_copy(update={"limit": 100})
+        update = {"benchmarks": {entry: benchmark}, "controls": [], **changes}
+        own = config.evaluate.model_copy(update=update)
+        told = estimate(config.model_copy(update={"evaluate": own}))
+        return told.requests, told.evaluate_hours
+
+    prompts, hours = evaluate("vqav2")
+    assert prompts == 100
+    assert evaluate("vqav2", controls=["blank", "shuffled", "text_only"])[0] == 400
+    assert evaluate("winoground")[0] == 400
+    more, longer = evaluate("vqav2-4shot")
+    assert more == 100 * config.evaluate.exemplar_draws
+    assert longer > 3 * hours
+    assert evaluate("vqav2-4shot", max_tokens=128)[1] < longer
+    assert evaluate("nextqa")[1] > 1.5 * evaluate("aokvqa")[1]  # eight frames
+    assert set(ASKED) <= set(BENCHMARKS)
 
 
 def test_unknown_base_is_refused_by_name() -> None:

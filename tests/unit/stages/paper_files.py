@@ -1,4 +1,7 @@
-"""Official files of all that the full-size profiles train on, a handful of records each."""
+"""Official files of all that the full-size profiles train on, a handful of records each.
+
+What they are tested with is in `benchmark_files.py`.
+"""
 
 import hashlib
 import io
@@ -10,13 +13,21 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from benchmark_files import SHOTS, write_test_files
 from PIL import Image
 
 from mmicl.world import generate
 from mmicl.world.writers.msrvtt_qa import save_video
 
-WORLD = ("coco", "vqav2", "vcr", "nlvr2", "msrvtt_qa", "pope", "raven", "winoground")
+WORLD = ("coco", "vqav2", "vcr", "nlvr2", "msrvtt_qa", "pope", "raven", "winoground", "mme")
 """Those that the world writes; the others are by hand, from their makers' descriptions."""
+HIDDEN = (
+    "coco/annotations/captions_test2017.json",
+    "vcr/test.jsonl",
+    "vqav2/v2_OpenEnded_mscoco_test2014_questions.json",
+    "vqav2/v2_mscoco_test2014_annotations.json",
+)
+"""What the world writes of tests whose answers the makers keep back."""
 WEB = ("cc3m", "cc12m", "sbu", "laion400m")
 N = 6
 
@@ -25,11 +36,16 @@ def write_official_files(data: Path) -> None:
     """One folder a dataset, as `alias://DATA/NAME` finds them."""
     for name in WORLD:
         generate(name, {"n": 12, "seed": len(name)}, data / name)
-    photos = sorted(int(path.stem) for path in (data / "coco" / "train2017").iterdir())[:N]
+    for place in HIDDEN:
+        (data / place).unlink()
+    photos, tested = (
+        sorted(int(path.stem) for path in (data / "coco" / folder).iterdir())[:N]
+        for folder in ("train2017", "val2017")
+    )
     for name, files in {
         "flickr30k": write_flickr30k(),
         "diffusiondb": write_diffusiondb(),
-        "okvqa": write_okvqa(photos),
+        "okvqa": write_okvqa(photos, "train") | write_okvqa(tested, "val"),
         "stvqa": write_stvqa(),
         "textvqa": write_textvqa(),
         "wikiart": write_wikiart(),
@@ -55,6 +71,7 @@ def write_official_files(data: Path) -> None:
         save_video(frames, data / "msrvtt" / "videos" / f"video{number}.mp4")
     for name in WEB:
         write_shard(data / name, name)
+    write_test_files(data, tested)
 
 
 def paint(name: str) -> bytes:
@@ -66,12 +83,13 @@ def paint(name: str) -> bytes:
 
 
 def write_flickr30k() -> dict[str, Any]:
+    splits = ["val", "test", *["train"] * SHOTS]
     images = [
-        {"filename": f"{n}.jpg", "split": "train" if n else "val", "imgid": n,
+        {"filename": f"{n}.jpg", "split": split, "imgid": n,
          "sentences": [{"raw": f"caption {k} of {n}", "sentid": 5 * n + k} for k in range(5)]}
-        for n in range(N)
+        for n, split in enumerate(splits)
     ]  # fmt: skip
-    pictures = dict.fromkeys(f"flickr30k-images/{n}.jpg" for n in range(N))
+    pictures = dict.fromkeys(f"flickr30k-images/{n}.jpg" for n in range(len(images)))
     return {"dataset_flickr30k.json": {"images": images}, **pictures}
 
 
@@ -80,7 +98,7 @@ def write_diffusiondb() -> dict[str, Any]:
     return {"part-000001/part-000001.json": part, **{f"part-000001/{name}": None for name in part}}
 
 
-def write_okvqa(photos: list[int]) -> dict[str, Any]:
+def write_okvqa(photos: list[int], split: str) -> dict[str, Any]:
     asked = [
         {"question_id": n, "image_id": photo, "question": f"What is thing {n} for?"}
         for n, photo in enumerate(photos)
@@ -89,13 +107,14 @@ def write_okvqa(photos: list[int]) -> dict[str, Any]:
     given = [{**{k: row[k] for k in ("question_id", "image_id")}, "answers": answers}
              for row in asked]  # fmt: skip
     return {
-        "OpenEnded_mscoco_train2014_questions.json": {"questions": asked},
-        "mscoco_train2014_annotations.json": {"annotations": given},
+        f"OpenEnded_mscoco_{split}2014_questions.json": {"questions": asked},
+        f"mscoco_{split}2014_annotations.json": {"annotations": given},
     }
 
 
 def write_stvqa() -> dict[str, Any]:
-    places = [f"icdar/{n}.jpg" for n in range(N)]
+    """Of so many some are dealt out for testing."""
+    places = [f"icdar/{n}.jpg" for n in range(5 * N)]
     asked = [
         {"question_id": n, "question": f"What does sign {n} say?", "file_path": place,
          "answers": ["exit", "exit"]}
