@@ -18,8 +18,6 @@ from typing import Any
 
 QUESTIONS = 100_000
 ANNOTATORS = 10
-BUDGET = {"seconds": 20.0, "GB of memory": 1.0}
-"""Of the child process on one idle core, start-up included; a GB is 10^9 bytes."""
 COLOURS = ("red", "green", "blue", "white", "black", "brown", "grey", "yellow")
 NOUNS = ("dog", "cat", "man", "tree", "car", "bus", "boat", "table", "street", "hat", "clock")
 
@@ -28,17 +26,20 @@ def main(arguments: list[str]) -> int:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--questions", type=int, default=QUESTIONS)
+    parser.add_argument("--seconds", type=float, default=20.0, help="the budget, start-up included")
+    parser.add_argument("--memory", type=float, default=1.0, help="the budget in GB (10^9 bytes)")
     options = parser.parse_args(arguments)
+    budget = {"seconds": options.seconds, "GB of memory": options.memory}
     with tempfile.TemporaryDirectory() as folder:
         annotations, results = write_files(Path(folder), options.questions)
         measured, scored = score_in_child(annotations, results)
     if scored["n"] != options.questions or "warnings" in scored:
         sys.exit(f"not all was scored: n {scored['n']}, {scored.get('warnings')}")
     print(f"| scoring {options.questions:,} VQA predictions | measured | budget |\n|---|---|---|")
-    for name, limit in BUDGET.items():
-        print(f"| {name} | {measured[name]:.2f} | {limit:.0f} |")
+    for name, limit in budget.items():
+        print(f"| {name} | {measured[name]:.2f} | {limit:g} |")
     print(f"| seconds of a processor | {measured['seconds of a processor']:.2f} | |")
-    if over := [name for name, limit in BUDGET.items() if measured[name] > limit]:
+    if over := [name for name, limit in budget.items() if measured[name] > limit]:
         print(f"over budget: {', '.join(over)}", file=sys.stderr)
     return int(bool(over))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from mmicl.benchmarks.benchmark import Benchmark, Metric, Sums, divide
 from mmicl.benchmarks.paper import list_published
-from mmicl.benchmarks.parts import Likeliest, read_meta
+from mmicl.benchmarks.parts import Likeliest, need, read_meta
 from mmicl.records import Example
 
 NEEDS: dict[str, Callable[[Example], bool]] = {
@@ -76,4 +76,5 @@ SCIENCEQA_ALL = Benchmark(
     chance=ALL.guess,
     constant=ALL.constant,
     licence="CC-BY-NC-SA-4.0",
+    not_computed=need("accuracy by need of the picture", "needs_image", "language_bias.json"),
 )

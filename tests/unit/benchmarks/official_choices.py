@@ -209,10 +209,11 @@ SCIENCEQA_ALL = Dataset(
     references="problems.json",
     metrics={
         "accuracy": ("acc_average", 1), "accuracy_img": ("acc_has_image", 1),
-        "accuracy_needs_image": ("acc_visual_need", 1),
-        "accuracy_needs_no_image": ("acc_no_visual_need", 1),
+        "accuracy_visual_need": ("acc_visual_need", 1),
+        "accuracy_no_visual_need": ("acc_no_visual_need", 1),
+        "gap": ("gap", 1),
     },
-    optional={"language_bias.json": ["accuracy_needs_image", "accuracy_needs_no_image"]},
+    optional={"language_bias.json": ["accuracy_visual_need", "accuracy_no_visual_need", "gap"]},
     scorer="scienceqa",
 )  # fmt: skip
 

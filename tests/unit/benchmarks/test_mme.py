@@ -9,6 +9,7 @@ from benchmark_examples import answered, example
 from mmicl.benchmarks.benchmark import Columns, Item
 from mmicl.benchmarks.intervals import bootstrap, sum_columns
 from mmicl.benchmarks.mme import MME, SUBTASKS
+from mmicl.benchmarks.paper import README
 from mmicl.benchmarks.scorers import mme
 from mmicl.records import Example
 
@@ -113,6 +114,7 @@ def test_intervals_of_a_subtask_count_its_own_pictures() -> None:
 
 
 def test_the_published_totals_are_the_sums_of_the_published_scores() -> None:
-    own = {one.metric: one.value for one in MME.published if one.system == "MMICL FLAN-T5-XXL"}
+    table = [one for one in MME.published if one.source != README]
+    own = {one.metric: one.value for one in table if one.system == "MMICL FLAN-T5-XXL"}
     for total, subtasks in (("perception", mme.PERCEPTION), ("cognition", mme.COGNITION)):
         assert sum(own[f"score_{one}"] for one in subtasks) == pytest.approx(own[total], abs=0.02)
