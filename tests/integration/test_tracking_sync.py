@@ -163,6 +163,7 @@ def test_scores_are_never_written_beside_params_that_did_not_make_them(paths: Pa
     assert "finetune: params, data or code changed" in run.data.tags["mmicl.stale"]
 
 
+@pytest.mark.slow
 def test_champion_yields_only_to_one_that_does_not_lose(paths: Paths) -> None:
     assert track(paths).aliases == ("candidate", "champion")
 

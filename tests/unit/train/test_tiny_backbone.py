@@ -494,6 +494,7 @@ def test_patches_name_what_stands_in_their_cell() -> None:
     assert (labels[1] == IGNORED).all()
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_backbone_that_loads(tmp_path: Path) -> None:
     bank = tmp_path / "bank.jsonl"
     write_bank(bank, [template for templates in BANK.values() for template in templates])
