@@ -8,7 +8,7 @@ fitting record is no checkpoint. Knows nothing of what the files hold.
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,31 @@ def find_checkpoint(
         facts: As given to `complete_checkpoint`; a checkpoint with others is passed over.
         say: Told, in one line, why a checkpoint is passed over.
     """
+    for step, record in walk_whole(run_folder, say):
+        if different := sorted(
+            name
+            for name in {*facts, *record["facts"]}
+            if facts.get(name) != record["facts"].get(name)
+        ):
+            say(
+                f"passing over {step_folder(run_folder, step).name}: written with "
+                + ", ".join(f"{name} {record['facts'].get(name)}" for name in different)
+                + f", this run has {', '.join(str(facts.get(name)) for name in different)}"
+            )
+            continue
+        return step
+    return None
+
+
+def walk_whole(
+    run_folder: Path, say: Callable[[str], None] = lambda _: None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Whole checkpoints, newest first: the step and the completion record.
+
+    Args:
+        run_folder: The run's.
+        say: Told, in one line, why a checkpoint is passed over.
+    """
     for step in list_steps(run_folder):
         folder = step_folder(run_folder, step)
         try:
@@ -89,19 +114,14 @@ def find_checkpoint(
         except DataError as error:
             say(f"passing over {folder.name}: {error.message}")
             continue
-        if different := sorted(
-            name
-            for name in {*facts, *record["facts"]}
-            if facts.get(name) != record["facts"].get(name)
-        ):
-            say(
-                f"passing over {folder.name}: written with "
-                + ", ".join(f"{name} {record['facts'].get(name)}" for name in different)
-                + f", this run has {', '.join(str(facts.get(name)) for name in different)}"
-            )
-            continue
-        return step
-    return None
+        yield step, record
+
+
+def copy_checkpoint(source: Path, run_folder: Path, step: int) -> None:
+    """Give a run the whole checkpoint of another one's folder."""
+    folder = begin_checkpoint(run_folder, step)
+    shutil.copytree(step_folder(source, step), folder, dirs_exist_ok=True)
+    folder.rename(step_folder(run_folder, step))
 
 
 def check_checkpoint(folder: Path) -> dict[str, Any]:

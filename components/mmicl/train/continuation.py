@@ -5,16 +5,15 @@ A changed line gives a run another fingerprint, so another folder, in which it w
 differs, and leaves word of it, which the stage's record and its MLflow run repeat.
 """
 
-import shutil
 from pathlib import Path
 from typing import Any
 
-from mmicl.errors import DataError, UserError
+from mmicl.errors import UserError
 from mmicl.files import read_json, write_json
 from mmicl.lineage import Inputs, read_kept
 from mmicl.paths import Paths
 from mmicl.supervision import RunLock
-from mmicl.train.checkpoints import check_checkpoint, list_steps, step_folder, writing_folder
+from mmicl.train.checkpoints import copy_checkpoint, list_steps, step_folder, walk_whole
 
 TRAINING = ("pretrain", "finetune")
 """Stages with checkpoints."""
@@ -49,18 +48,11 @@ def continue_run(
     with RunLock(target):
         if (target / "result").is_dir() or list_steps(target):
             raise UserError("has begun by itself, and goes on from there", where=stage)
-        earlier, step = _choose(target, stage, inputs, source)
-        told = {
-            "from": earlier.name,
-            "step": step,
-            "code": list_changes(read_kept(earlier), inputs),
-            "revision": revision,
-        }
+        earlier, step, changes = _choose(target, stage, inputs, source)
+        told = {"from": earlier.name, "step": step, "code": changes, "revision": revision}
         inputs.keep(target)
         write_json(target / CONTINUED, told)  # before the checkpoint: none without its origin
-        aside = writing_folder(target, step)
-        shutil.copytree(step_folder(earlier, step), aside, dirs_exist_ok=True)
-        aside.rename(step_folder(target, step))
+        copy_checkpoint(earlier, target, step)
     return told
 
 
@@ -90,33 +82,26 @@ def list_changes(before: Inputs | None, now: Inputs) -> list[str]:
     return names
 
 
-def _choose(target: Path, stage: str, inputs: Inputs, source: str | None) -> tuple[Path, int]:
-    """The earlier run and the step of its newest whole checkpoint."""
-    found: list[tuple[float, Path, int]] = []
+def _choose(
+    target: Path, stage: str, inputs: Inputs, source: str | None
+) -> tuple[Path, int, list[str]]:
+    """The earlier run, the step of its newest whole checkpoint, and what differs."""
+    found: list[tuple[float, Path, int, list[str]]] = []
     faults: list[str] = []
     for folder in sorted(target.parent.glob(f"{source or ''}*")):
-        step = _find_step(folder)
-        if folder == target or step is None:
+        if folder == target or not list_steps(folder):
             continue
         changes = list_changes(read_kept(folder), inputs)
         if other := [name for name in changes if not name.startswith(_CODE)]:
             faults.append(f"{folder.name[:12]} differs in {other[0]}")
-        else:
-            found.append((step_folder(folder, step).stat().st_mtime, folder, step))
+            continue  # before its files are read: they are large
+        for step, _ in walk_whole(folder):
+            found.append((step_folder(folder, step).stat().st_mtime, folder, step, changes))
+            break
     if not found:
         more = f" ({'; '.join(faults)})" if faults else ""
         raise UserError(
             f"no earlier run with a whole checkpoint differs in code alone{more}", where=stage
         )
-    _, folder, step = max(found)
-    return folder, step
-
-
-def _find_step(run_folder: Path) -> int | None:
-    for step in list_steps(run_folder):
-        try:
-            check_checkpoint(step_folder(run_folder, step))
-        except DataError:
-            continue
-        return step
-    return None
+    _, folder, step, changes = max(found)
+    return folder, step, changes
