@@ -208,30 +208,29 @@ def test_vcr_rationales_that_cannot_be_used(world, ingest, change: dict, reason:
     assert result.reasons == {entries[0]["annot_id"]: reason}
 
 
-def test_vcr_without_rationale_labels_is_counted_not_rejected(world, ingest) -> None:
-    folder = world("vcr")
+def hide_label(folder: Path, name: str) -> int:
+    """Take a label from VCR's test questions, as officially; returns how many there are."""
     entries = lines(folder / "test.jsonl")
     for entry in entries:
-        del entry["rationale_label"]
+        del entry[name]
     (folder / "test.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    return len(entries)
+
+
+def test_vcr_without_rationale_labels_is_counted_not_rejected(world, ingest) -> None:
+    folder = world("vcr")
+    count = hide_label(folder, "rationale_label")
     result = ingest("vcr_rationale", folder)
-    assert result.manifest["unused"] == {
-        "questions of test.jsonl without public answers": len(entries)
-    }
-    assert len(ingest("vcr", folder, out="answers").of("test")) == len(entries)
+    assert result.manifest["unused"] == {"questions of test.jsonl without public answers": count}
+    assert len(ingest("vcr", folder, out="answers").of("test")) == count
 
 
 def test_vcr_without_labels_is_counted_not_rejected(world, ingest) -> None:
     folder = world("vcr")
-    entries = lines(folder / "test.jsonl")
-    for entry in entries:
-        del entry["answer_label"]
-    (folder / "test.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    count = hide_label(folder, "answer_label")
     result = ingest("vcr", folder)
     assert result.of("test") == []
-    assert result.manifest["unused"] == {
-        "questions of test.jsonl without public answers": len(entries)
-    }
+    assert result.manifest["unused"] == {"questions of test.jsonl without public answers": count}
 
 
 def test_nlvr2_takes_left_and_right(world, ingest) -> None:

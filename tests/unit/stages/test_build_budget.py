@@ -1,6 +1,5 @@
 """The build stage counts tokens by the model's own tokenizer, and else needs no model."""
 
-import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -8,13 +7,13 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from stage_runs import run_stages
 
-from mmicl.config import check_config, read_params
+from mmicl.config import read_params
 from mmicl.files import read_json, read_rows
 from mmicl.model.loading import load_processor
 from mmicl.paths import Paths
 from mmicl.records import Sample
-from mmicl.stages import StageContext
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCE = "world://vqav2?n=30&seed=2&test=6"
@@ -41,24 +40,16 @@ def make_params(max_tokens: int | None, **changes: Any) -> dict[str, Any]:
     return params | changes
 
 
-def run(paths: Paths, params: dict[str, Any], *stages: str) -> None:
-    config = check_config(params, "params.yaml")
-    for stage in stages:
-        group, _, member = stage.partition("@")
-        context = StageContext(stage, member or None, config, paths, "0" * 40)
-        importlib.import_module(f"mmicl.stages.{group}").run(context)
-
-
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> Paths:
     root = tmp_path_factory.mktemp("checkout")
     paths = Paths(root, root / ".mmicl")
-    run(paths, make_params(None), "fetch@vqav2", "ingest@vqav2", "augment")
+    run_stages(paths, make_params(None), "fetch@vqav2", "ingest@vqav2", "augment")
     return paths
 
 
 def build(paths: Paths, params: dict[str, Any]) -> tuple[list[Sample], dict[str, Any]]:
-    run(paths, params, "build")
+    run_stages(paths, params, "build")
     rows = read_rows(paths.mic / "finetune.parquet", Sample)
     told = read_json(paths.mic / "manifest.json")["parts"]["finetune"]["datasets"]["vqav2"]
     return rows, told

@@ -3,7 +3,6 @@
 Each dataset gets through to samples and each benchmark to requests, of a handful of records.
 """
 
-import importlib
 import json
 import math
 from collections import Counter
@@ -14,10 +13,11 @@ from typing import Any
 
 import pytest
 from paper_files import N, write_official_files
+from stage_runs import run_stages
 
 from mmicl.benchmarks import BENCHMARKS, find_benchmark
 from mmicl.benchmarks.requests import Protocol, choose_examples, write_requests
-from mmicl.config import Quota, check_config, load_config, read_params
+from mmicl.config import Quota, load_config, read_params
 from mmicl.files import read_json, read_rows
 from mmicl.launch.estimate import ASKED, Asked
 from mmicl.mic.budget import Budget
@@ -26,7 +26,6 @@ from mmicl.mic.templates import RESERVED, load_bank
 from mmicl.paths import Paths
 from mmicl.records import PLACEHOLDER, Example, Sample
 from mmicl.sources import READERS
-from mmicl.stages import StageContext
 
 PROFILES = Path(__file__).resolve().parents[3] / "profiles"
 FULL_SIZE = ("flan-t5-xl", "flan-t5-xxl", "instruct-flan-t5-xl", "instruct-flan-t5-xxl")
@@ -88,14 +87,6 @@ def make_params(finetune: dict[str, Quota]) -> dict[str, Any]:
     return params
 
 
-def run(paths: Paths, params: dict[str, Any], *stages: str) -> None:
-    config = check_config(params, "params.yaml")
-    for stage in stages:
-        group, _, member = stage.partition("@")
-        context = StageContext(stage, member or None, config, paths, "0" * 40)
-        importlib.import_module(f"mmicl.stages.{group}").run(context)
-
-
 @pytest.fixture(scope="module")
 def ingested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paths]:
     """All datasets of the profile, from their official files to Examples, and the bank."""
@@ -105,13 +96,13 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paths]:
     members = [f"{stage}@{name}" for name in params["datasets"] for stage in ("fetch", "ingest")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MMICL_SOURCE_DATA", str(data))
-        run(paths, params, *members, "augment")
+        run_stages(paths, params, *members, "augment")
     yield paths
 
 
 def test_all_sixteen_get_from_official_files_to_samples(ingested: Paths) -> None:
     paths, params = ingested, make_params(dict(QUOTAS))
-    run(paths, params, "build")
+    run_stages(paths, params, "build")
 
     for name in params["datasets"]:
         told = read_json(paths.examples(name) / "manifest.json")
@@ -135,7 +126,7 @@ def test_all_sixteen_get_from_official_files_to_samples(ingested: Paths) -> None
     assert set(parts["pretrain"]["datasets"]) == PAIRS
     assert parts["pretrain"]["datasets"]["laion400m"]["samples"] == N
 
-    run(paths, make_params(dict.fromkeys(QUOTAS, 0.1)), "build")  # the paper's share
+    run_stages(paths, make_params(dict.fromkeys(QUOTAS, 0.1)), "build")  # the paper's share
     tenth = read_json(paths.mic / "manifest.json")["parts"]["finetune"]["datasets"]
     for name, one in tenth.items():
         asked = max(1, round(0.1 * told[name]["samples"]))
