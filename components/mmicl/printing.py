@@ -71,14 +71,17 @@ def print_object(value: dict[str, Any], as_json: bool) -> None:
 
 def print_comparison(found: "Mapping[str, Mapping[str, float | None]]") -> None:
     """Two models on each metric, and their paired difference in points."""
+    from mmicl.tracking.pairs import Difference
+
     table = Table("score", "items", "ours", "theirs", "ours - theirs [95 %]", box=None)
     for metric, told in found.items():
-        low, mean, high = (told[name] for name in ("low", "mean", "high"))
+        low, mean, high = (told[name] for name in Difference._fields)
         if low is None or mean is None or high is None:
             shown = "other items"
         else:
-            shown = escape(f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]")
-            shown = shown if low <= 0 <= high else f"[bold]{shown}[/bold]"
+            difference = Difference(low, mean, high)
+            shown = escape(difference.write())
+            shown = f"[bold]{shown}[/bold]" if difference.clear else shown
         means = (f"{told[name]:.1f}" for name in ("ours", "theirs"))
         table.add_row(metric, f"{told['items']:.0f}", *means, shown)
     console.print(table)

@@ -12,6 +12,8 @@ from mmicl.ablation.comparison import Comparison, Finding, Scored, compare
 from mmicl.config import Ablation
 from mmicl.files import replace_folder, write_json, write_text
 
+Beside = Mapping[str, Mapping[str, Comparison]]
+"""`benchmark.metric` -> variant -> it minus the grid's first variant."""
 COLORS = {"holds": "#17703c", "not shown": "#777777", "reversed": "#b00020"}
 WORDS = {
     "holds": "holds: the whole interval and every seed lie above zero",
@@ -54,20 +56,20 @@ def write_report(
         }
         for one in findings
     ]
-    with replace_folder(folder) as temporary:
-        beside = [
+    beside = compare_with_first(ablation, found)
+    value = {
+        "grid": ablation.model_dump(),
+        "findings": told,
+        "differences": [
             {"variant": name, "metric": metric, **_tell(compared)}
-            for metric, row in compare_with_first(ablation, found).items()
+            for metric, row in beside.items()
             for name, compared in row.items()
-        ]
-        value = {
-            "grid": ablation.model_dump(),
-            "findings": told,
-            "differences": beside,
-            "runs": runs,
-        }
+        ],
+        "runs": runs,
+    }
+    with replace_folder(folder) as temporary:
         write_json(temporary / "ablation.json", value)
-        write_text(temporary / "index.html", draw_page(ablation, found, findings))
+        write_text(temporary / "index.html", draw_page(ablation, found, findings, beside))
 
 
 def _tell(compared: Comparison | None) -> dict[str, Any]:
@@ -80,9 +82,7 @@ def _tell(compared: Comparison | None) -> dict[str, Any]:
     }
 
 
-def compare_with_first(
-    ablation: Ablation, found: Sequence[Scored]
-) -> dict[str, dict[str, Comparison]]:
+def compare_with_first(ablation: Ablation, found: Sequence[Scored]) -> Beside:
     """`benchmark.metric` of the headlines -> variant -> it minus the grid's first variant."""
     first, *others = ablation.variants
     keys = dict.fromkeys(key for one in found for key in read_headlines(one.benchmarks))
@@ -97,7 +97,9 @@ def compare_with_first(
     return {key: row for key, row in rows.items() if row}
 
 
-def draw_page(ablation: Ablation, found: Sequence[Scored], findings: Sequence[Finding]) -> str:
+def draw_page(
+    ablation: Ablation, found: Sequence[Scored], findings: Sequence[Finding], beside: Beside
+) -> str:
     """The page as HTML, without scripts or the net."""
     done, wanted = len(found), len(ablation.variants) * len(ablation.seeds)
     seeds = ", ".join(str(seed) for seed in ablation.seeds)
@@ -117,7 +119,7 @@ def draw_page(ablation: Ablation, found: Sequence[Scored], findings: Sequence[Fi
         f'<p class="{verdict.replace(" ", "-")}">{escape(text)}</p>'
         for verdict, text in WORDS.items()
     ]
-    lines += _draw_differences(ablation, found)
+    lines += _draw_differences(ablation, beside)
     lines += [
         "<h2>All scores</h2>",
         "<p>Means over the seeds, and from the lowest to the highest.</p>",
@@ -160,12 +162,13 @@ def _draw_findings_table(findings: Sequence[Finding]) -> list[str]:
              "likeliest reason")  # fmt: skip
     lines = ["<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>"]
     for one in findings:
+        shown = "-" if one.compared is None else one.compared.difference.write()
         seeds = () if one.compared is None else one.compared.by_seed.values()
         published = one.claim.published.get(one.metric)
         lines.append(
             f"<tr><td>{escape(one.claim.text)}</td><td>{escape(one.claim.better)}</td>"
             f"<td>{escape(one.claim.worse)}</td><td>{escape(one.metric)}</td>"
-            f'<td class="figure">{_write(one.compared)}</td>'
+            f'<td class="figure">{shown}</td>'
             f'<td class="figure">{", ".join(f"{value:+.1f}" for value in seeds)}</td>'
             f'<td class="figure">{"-" if published is None else f"{published:+.1f}"}</td>'
             f'<td class="{one.verdict.replace(" ", "-")}">{one.verdict}</td>'
@@ -174,18 +177,9 @@ def _draw_findings_table(findings: Sequence[Finding]) -> list[str]:
     return [*lines, "</table>"]
 
 
-def _write(compared: Comparison | None) -> str:
-    """A difference with its interval."""
-    if compared is None:
-        return "-"
-    low, mean, high = compared.difference
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
-
-
-def _draw_differences(ablation: Ablation, found: Sequence[Scored]) -> list[str]:
+def _draw_differences(ablation: Ablation, rows: Beside) -> list[str]:
     """Every variant minus the first one, on every headline that is a mean over items."""
     first, *others = ablation.variants
-    rows = compare_with_first(ablation, found)
     names = [name for name in others if any(name in row for row in rows.values())]
     if not names:
         return []
@@ -198,11 +192,11 @@ def _draw_differences(ablation: Ablation, found: Sequence[Scored]) -> list[str]:
     for key, row in rows.items():
         cells = []
         for name in names:
-            compared, shown = row.get(name), _write(row.get(name))
-            clear = compared is not None and not compared.difference.low <= 0 <= (
-                compared.difference.high
-            )
-            cells.append(f'<td class="figure">{f"<b>{shown}</b>" if clear else shown}</td>')
+            compared = row.get(name)
+            shown = "-" if compared is None else compared.difference.write()
+            if compared is not None and compared.difference.clear:
+                shown = f"<b>{shown}</b>"
+            cells.append(f'<td class="figure">{shown}</td>')
         lines.append(f"<tr><td>{escape(key)}</td>{''.join(cells)}</tr>")
     return [*lines, "</table>"]
 

@@ -13,30 +13,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mmicl.benchmarks.benchmark import Benchmark, Metric, Sums, divide
+from mmicl.benchmarks.benchmark import Metric, Sums, divide
 from mmicl.benchmarks.paper import list_published
-from mmicl.benchmarks.parts import Likeliest, need, read_meta
+from mmicl.benchmarks.parts import Likeliest, declare, need, read_meta
 from mmicl.records import Example
 
 NEEDS: dict[str, Callable[[Example], bool]] = {
     "visual_need": lambda example: read_meta(example, "needs_image") is True,
     "no_visual_need": lambda example: read_meta(example, "needs_image") is False,
 }
-RULE = Likeliest(
-    {
-        "hinted": lambda example: bool(read_meta(example, "hint")),
-        "misled": lambda example: bool(read_meta(example, "misleads")),
-        "no_hint": lambda example: not read_meta(example, "hint"),
-        **NEEDS,
-    }
-)
-ALL = Likeliest(
-    {
-        "img": lambda example: bool(example.images),
-        "txt": lambda example: not example.images,
-        **NEEDS,
-    }
-)
 
 
 def _gap(sums: Sums) -> np.ndarray:
@@ -48,33 +33,49 @@ def _gap(sums: Sums) -> np.ndarray:
     return 100 * (without - needed)
 
 
-SCIENCEQA = Benchmark(
+class Biased(Likeliest):
+    """The likeliest choice, with the gap between its parts of NEEDS."""
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """Over all, by part, and the gap."""
+        return {**super().metrics, "gap": Metric(_gap, ranked=False)}
+
+
+SCIENCEQA = declare(
+    Biased(
+        {
+            "hinted": lambda example: bool(read_meta(example, "hint")),
+            "misled": lambda example: bool(read_meta(example, "misleads")),
+            "no_hint": lambda example: not read_meta(example, "hint"),
+            **NEEDS,
+        }
+    ),
     name="scienceqa",
     version="scienceqa/likeliest-choice",
     category="knowledge QA",
     task="scienceqa",
     kind="candidates",
     scorer="choice",
-    metrics={**RULE.metrics, "gap": Metric(_gap, ranked=False)},
     headline=("accuracy", "accuracy_misled"),
-    judge=RULE.judge,
-    chance=RULE.guess,
-    constant=RULE.constant,
     licence="CC-BY-NC-SA-4.0",
     published=list_published("scienceqa"),
 )
-SCIENCEQA_ALL = Benchmark(
+SCIENCEQA_ALL = declare(
+    Biased(
+        {
+            "img": lambda example: bool(example.images),
+            "txt": lambda example: not example.images,
+            **NEEDS,
+        }
+    ),
     name="scienceqa_all",
     version="scienceqa/likeliest-choice/all",
-    category="knowledge QA",
-    task="scienceqa",
-    kind="candidates",
-    scorer="choice",
-    metrics={**ALL.metrics, "gap": Metric(_gap, ranked=False)},
+    category=SCIENCEQA.category,
+    task=SCIENCEQA.task,
+    kind=SCIENCEQA.kind,
+    scorer=SCIENCEQA.scorer,
     headline=("accuracy", "accuracy_img", "accuracy_txt"),
-    judge=ALL.judge,
-    chance=ALL.guess,
-    constant=ALL.constant,
-    licence="CC-BY-NC-SA-4.0",
+    licence=SCIENCEQA.licence,
     not_computed=need("accuracy by need of the picture", "needs_image", "language_bias.json"),
 )

@@ -34,6 +34,15 @@ class Difference(NamedTuple):
     mean: float
     high: float
 
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return not self.low <= 0 <= self.high
+
+    def write(self) -> str:
+        """The mean with its interval, to a tenth of a point."""
+        return f"{self.mean:+.1f} [{self.low:+.1f}, {self.high:+.1f}]"
+
 
 ItemScores = Mapping[str, tuple[str, float]]
 """Item -> its group, and its score on one metric in points."""

@@ -112,4 +112,4 @@ def test_the_report_tells_every_claim_and_score(tmp_path: Path) -> None:
     assert '<td class="figure">+15.8</td>' in page  # the paper's own
     assert told["differences"][0]["variant"] == "bare"
     assert '<img alt="Differences" src="data:image/png;base64,' in page
-    assert "not measured" in draw_page(GRID, [], judge_claims(GRID.claims, []))
+    assert "not measured" in draw_page(GRID, [], judge_claims(GRID.claims, []), {})

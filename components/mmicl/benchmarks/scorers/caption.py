@@ -9,6 +9,7 @@ images are scored together.
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -45,7 +46,7 @@ def score(
 ) -> CaptionScores:
     """Score one caption per image against its references; images in the official order.
 
-    `meteor` adds METEOR, by a process of Java that lives as long as this takes.
+    `meteor` adds METEOR, by a process of Java that lives as long as this one.
     """
     tokenized = iter(tokenize_captions(chain.from_iterable(references)))
     truths = {place: [next(tokenized) for _ in row] for place, row in enumerate(references)}
@@ -69,13 +70,19 @@ def score_tokenized(
     images = {f"Bleu_{order + 1}": np.array(values) for order, values in enumerate(per_image)}
     scorers: dict[str, Any] = {"ROUGE_L": Rouge(), "CIDEr": Cider()}
     if meteor:
-        from pycocoevalcap.meteor.meteor import Meteor
-
-        scorers["METEOR"] = Meteor()
+        scorers["METEOR"] = _start_meteor()
     for name, scorer in scorers.items():
         mean, values = scorer.compute_score(references, answers)
         overall[name], images[name] = float(mean), np.array(values)
     return CaptionScores(overall, images, np.array([_bleu_part(test) for test in bleu.ctest]))
+
+
+@cache
+def _start_meteor() -> Any:
+    """METEOR's Java takes seconds to start, so all parts of a dataset share one."""
+    from pycocoevalcap.meteor.meteor import Meteor
+
+    return Meteor()
 
 
 def bleu_of(parts: np.ndarray, order: int = ORDERS) -> np.ndarray:
