@@ -57,10 +57,13 @@ class Paths:
     def mic(self) -> Path:
         """manifest.json and a table of samples a part (stage build).
 
-        pretrain.parquet, finetune.parquet, val.parquet; pretrain_val.parquet where stage I
-        validates.
+        pretrain.parquet, pretrain_val.parquet, finetune.parquet, val.parquet.
         """
         return self.root / "data" / "mic"
+
+    def passed(self, stage: str) -> Path:
+        """That the tables of a training stage passed the gate, by digests (stage validate)."""
+        return self.root / "data" / "passed" / f"{stage}.json"
 
     @property
     def validation(self) -> Path:

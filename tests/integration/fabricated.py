@@ -19,6 +19,7 @@ from mmicl.config import Config, load_config
 from mmicl.files import write_json, write_text
 from mmicl.images.store import ImageWriter
 from mmicl.lineage import code_state, fingerprint, read_lock
+from mmicl.mic.builder import PARTS
 from mmicl.paths import Paths
 from mmicl.registry.gates import judge
 
@@ -141,6 +142,10 @@ def _write_data(paths: Paths) -> list[str]:
     write_text(paths.bank, json.dumps(template) + "\n")
     write_json(paths.paraphrases, {"asked": 0})
     write_json(paths.mic / "manifest.json", {"samples": {"pretrain": 4, "finetune": 8}})
+    for part in PARTS:
+        write_text(paths.mic / f"{part}.parquet", f"stands for the samples of {part}\n")
+    for stage in ("pretrain", "finetune"):
+        write_json(paths.passed(stage), {stage: "0" * 64})
     write_json(paths.validation, {"passed": True})
     write_text(paths.data_docs / "index.html", "<h1>Data Docs</h1>\n")
     write_json(paths.features, {"images": 12})

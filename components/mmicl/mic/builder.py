@@ -27,7 +27,7 @@ from mmicl.records import Example, Sample
 
 Value = TypeVar("Value")
 PARTS = ("pretrain", "pretrain_val", "finetune", "val")
-"""In the order in which they are shown; pretrain_val only where it is asked for."""
+"""In the order in which they are shown."""
 PAIRS, HELD_OUT = ("pretrain", "pretrain_val"), ("pretrain_val", "val")
 ROWS_A_TASK = 4096
 """Examples or samples of one work that is shared out."""
@@ -42,7 +42,8 @@ def build(
     a dataset's Examples are open one at a time, and its samples never together in memory.
 
     - pretrain: training split, quotas `config.pretrain`, no exemplars.
-    - pretrain_val, where `recipe.pairs_held_out`: as val, of `config.pretrain`, no exemplars.
+    - pretrain_val: as val, of `config.pretrain`, no exemplars; empty unless
+      `recipe.pairs_held_out`.
     - finetune: training split, quotas `config.finetune`, 0 to `max_exemplars` exemplars.
     - val: validation split, `config.validation` samples per dataset of `config.finetune`;
       exemplars from the training split.

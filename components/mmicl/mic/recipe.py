@@ -47,10 +47,10 @@ class Recipe:
     def plan(self) -> list[tuple[str, Split, Mapping[str, Quota]]]:
         """Part, the split it is taken from, and its quotas by dataset."""
         config = self.config
-        pairs = dict.fromkeys(config.pretrain, config.validation)
+        pairs = dict.fromkeys(config.pretrain, config.validation) if self.pairs_held_out else {}
         return [
             ("pretrain", "train", config.pretrain),
-            *([("pretrain_val", "val", pairs)] if self.pairs_held_out else []),
+            ("pretrain_val", "val", pairs),
             ("finetune", "train", config.finetune),
             ("val", "val", dict.fromkeys(config.finetune, config.validation)),
         ]

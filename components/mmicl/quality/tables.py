@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from mmicl.config import Config, Quota
 from mmicl.errors import DataError
 from mmicl.images.look import PICTURES, PictureRow
+from mmicl.mic.builder import PARTS
 from mmicl.mic.queries import RAVEN_CONTEXT, expand
 from mmicl.mic.scheme import find_fault
 from mmicl.mic.templates import RESERVED, TASKS, find_faults
@@ -103,10 +104,7 @@ def load_sources(paths: Paths, config: Config) -> Sources:
     pictures = {
         name: read(paths.examples(name) / PICTURES, PictureRow) for name in sorted(config.datasets)
     }
-    held_out = ("val",) if config.pretrain.validation is None else ("val", "pretrain_val")
-    samples = {
-        part: read(paths.mic / f"{part}.parquet", Sample) for part in (*TRAINED_PARTS, *held_out)
-    }
+    samples = {part: read(paths.mic / f"{part}.parquet", Sample) for part in PARTS}
     bank = _read_bank(paths.bank)
     return Sources(examples, bank, samples, files, pictures, _read_sizes(pictures.values()))
 

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def run(context: StageContext) -> None:
     """Write data/mic: pretrain, finetune and val samples and their manifest.
 
-    Where stage I validates as well, pretrain_val has its pairs.
+    Where stage I validates as well, pretrain_val has its pairs; else it is empty.
 
     All datasets are read, since none may show a picture that another is tested with; folders of
     data/examples that the config does not name (left over from another profile) are not.

@@ -2,22 +2,32 @@
 
 import logging
 
-from mmicl.files import write_json
+from mmicl.files import hash_file, write_json
 from mmicl.quality import validate
 from mmicl.stages import StageContext
 
 log = logging.getLogger(__name__)
 
+TABLES = {"pretrain": ("pretrain", "pretrain_val"), "finetune": ("finetune", "val")}
+"""The parts of data/mic that a training stage reads."""
+
 
 def run(context: StageContext) -> None:
-    """Check all tables; write Data Docs and, where the gate lets them pass, the report.
+    """Check all tables; write Data Docs and, where the gate lets them pass, the reports.
+
+    All tables pass or none does, but each training is told of its own alone, so that it does not
+    run again because those of the other changed.
 
     Raises:
-        DataError: A critical rule failed. The Data Docs say all; no report is left that a later
+        DataError: A critical rule failed. The Data Docs say all; nothing is left that a later
             stage could take for a pass.
     """
-    report = validate(context.paths, context.config)
-    write_json(context.paths.validation, report)
+    paths = context.paths
+    report = validate(paths, context.config)
+    write_json(paths.validation, report)
+    for stage, parts in TABLES.items():
+        digests = {part: hash_file(paths.mic / f"{part}.parquet") for part in parts}
+        write_json(paths.passed(stage), digests)
     for key in ("expectations", "failed_warning", "examples", "samples", "templates"):
         context.facts[key] = report[key]
     log.info(
@@ -27,5 +37,5 @@ def run(context: StageContext) -> None:
         report["examples"],
         report["samples"],
         report["failed_warning"],
-        context.paths.data_docs / "index.html",
+        paths.data_docs / "index.html",
     )

@@ -163,9 +163,10 @@ def _check(paths: Paths, entry: Mapping[str, Any], then: str, now: str | MmiclEr
 
 
 def _feeds(maker: Mapping[str, Any], user: Mapping[str, Any]) -> bool:
-    """Whether an out of one lock entry is, or lies below, a dependency of another."""
+    """Whether an out of one lock entry is a dependency of another, lies below it or holds it."""
     return any(
         Path(out["path"]).is_relative_to(dep["path"])
+        or Path(dep["path"]).is_relative_to(out["path"])
         for out in maker.get("outs", [])
         for dep in user.get("deps", [])
     )

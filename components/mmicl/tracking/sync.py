@@ -107,7 +107,8 @@ def _write_stage(store: Store, paths: Paths, stage: StageOnDisk, pipeline: str) 
         store.log_metrics(run_id, {**numbers, "seconds": stage.record["seconds"]})
     store.set_tags(run_id, tags)
     if stage.group in ("pretrain", "finetune"):
-        store.log_inputs(run_id, [_input("mic", "data/mic", stage.entry, "deps")])
+        table = f"data/mic/{stage.group}.parquet"
+        store.log_inputs(run_id, [_input("mic", table, stage.entry, "deps")])
     for path in _list_artifacts(paths, stage):
         store.log_artifact(run_id, path)
     store.set_status(run_id, "FINISHED", end)

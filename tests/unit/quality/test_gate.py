@@ -15,7 +15,7 @@ import pytest
 from mmicl.augment.bank import shipped_bank, write_bank
 from mmicl.config import Config, load_config
 from mmicl.errors import DataError
-from mmicl.files import read_json, read_rows, write_rows
+from mmicl.files import hash_file, read_json, read_rows, write_rows
 from mmicl.images.look import PICTURES, PictureRow
 from mmicl.mic.builder import build
 from mmicl.mic.recipe import Recipe
@@ -25,7 +25,7 @@ from mmicl.quality.gate import check_and_document
 from mmicl.quality.rules import list_rules
 from mmicl.records import Example, Split
 from mmicl.stages import StageContext
-from mmicl.stages.validate import run
+from mmicl.stages.validate import TABLES, run
 
 ROOT = Path(__file__).resolve().parents[3]
 Rows = list[dict[str, Any]]
@@ -123,6 +123,19 @@ def test_sound_data_pass_and_the_report_is_equal_each_time(paths: Paths, config:
     assert paths.validation.read_bytes() == first
     assert not re.search(rb"20\d\d-|/tmp|checkout", first)
     assert context.facts["samples"] == 85
+
+
+def test_each_training_is_told_of_its_own_tables(paths: Paths, config: Config) -> None:
+    context = StageContext("validate", None, config, paths, "0")
+    run(context)
+    first = [read_json(paths.passed(stage)) for stage in ("pretrain", "finetune")]
+    assert [list(told) for told in first] == [["pretrain", "pretrain_val"], ["finetune", "val"]]
+    edit(paths.mic / "val.parquet", lambda rows: rows.pop())
+    run(context)
+    assert read_json(paths.passed("pretrain")) == first[0]
+    then, now = first[1], read_json(paths.passed("finetune"))
+    assert then["finetune"] == now["finetune"]
+    assert then["val"] != now["val"] == hash_file(paths.mic / "val.parquet")
 
 
 def shown(rows: Rows, place: int) -> dict[str, Any]:
@@ -384,9 +397,10 @@ def test_pairs_that_stage_one_validates_with_pass_the_gate_too(
     pretrain = config.pretrain.model_copy(update={"validation": validation})
     validating = config.model_copy(update={"pretrain": pretrain})
     recipe = Recipe(shipped_bank(), config.build, config.seed, pairs_held_out=True)
+    samples = check_and_document(paths, config)["samples"]
     build(paths.mic, open_examples, recipe)
     report = check_and_document(paths, validating)
-    assert report["samples"] == check_and_document(paths, config)["samples"] + 5
+    assert report["samples"] == samples + 5
     assert all(one["success"] for one in report["results"] if one["level"] == "critical")
     edit(paths.mic / "pretrain_val.parquet", lambda rows: change(rows[0], split="train"))
     outcomes = {one["name"]: one for one in check_and_document(paths, validating)["results"]}
@@ -413,7 +427,7 @@ def test_a_failed_gate_leaves_docs_and_no_report(paths: Paths, config: Config) -
         'data gate: 2 of 85 rows of samples fail "samples have a target", '
         f"such as {ids[0]} ( ); all outcomes are in"
     ), str(caught.value)
-    assert not paths.validation.exists()
+    assert not any(path.exists() for path in (paths.validation, *map(paths.passed, TABLES)))
     assert "samples have a target" in (paths.data_docs / "index.html").read_text(encoding="utf-8")
 
 

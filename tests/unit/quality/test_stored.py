@@ -15,6 +15,7 @@ from mmicl.config import load_config
 from mmicl.errors import DataError
 from mmicl.files import write_rows
 from mmicl.images.look import PICTURES, PictureRow
+from mmicl.mic.builder import PARTS
 from mmicl.paths import Paths
 from mmicl.quality import stored
 from mmicl.quality.language import is_foreign
@@ -113,9 +114,11 @@ def test_the_tables_of_the_gate_do_not_hold_the_texts(path: Path) -> None:
     write_bank(paths.bank, [one for some in shipped_bank().values() for one in some])
     write_rows(paths.examples("coco") / "examples.parquet", rows, Example)
     write_rows(paths.examples("coco") / PICTURES, known, PictureRow)
-    for part, made in (("pretrain", []), ("finetune", [sample(row) for row in rows]), ("val", [])):
-        write_rows(paths.mic / f"{part}.parquet", made, Sample)
-    del rows
+    made = {part: list[Sample]() for part in PARTS}
+    made["finetune"] += map(sample, rows)
+    for part, samples in made.items():
+        write_rows(paths.mic / f"{part}.parquet", samples, Sample)
+    del rows, made, samples
     is_foreign("a model of languages is as large however many rows there are")
     tracemalloc.start()
     tables = make_tables(load_sources(paths, config), config)
