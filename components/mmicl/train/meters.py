@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import resource
 import sys
 import time
 from dataclasses import asdict, dataclass, field, fields
@@ -125,7 +124,9 @@ def peak_memory() -> float:
     """The most memory this process held, in MiB; on the accelerator where there is one."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not getrusage: there a process begins with the peak of the one that started it.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def append_meters(path: Path, step: int, values: dict[str, float]) -> None:

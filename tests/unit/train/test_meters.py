@@ -1,6 +1,8 @@
 """The curve to the last digit, rates over seconds, lines a person can read."""
 
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -86,3 +88,11 @@ def test_the_last_step_is_always_said_and_other_ranks_are_silent(
             progress.step(row, samples=1)
     (line,) = capsys.readouterr().out.splitlines()
     assert re.match(r"pretrain: step 2/2, loss 0\.3000, .*0s left", line)
+
+
+def test_the_peak_is_that_of_this_process_and_not_of_the_one_that_started_it() -> None:
+    held = b"x" * 2**30
+    code = "from mmicl.train.meters import peak_memory; print(peak_memory())"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    del held
+    assert 50 < float(told.stdout) < 1000
