@@ -42,11 +42,14 @@ run: install  ## the whole chain: prefect deployment run mmicl/full (PROFILE=…
 up: install  ## Prefect server, worker and MLflow UI on loopback until Ctrl-C
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mmicl up
 
-test: install  ## unit, contract, oracle and short integration tests
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not slow and not gpu"
+# Two processes of pytest; a file's tests share one of them (tests/conftest.py).
+PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadgroup --no-loadscope-reorder
+
+test: install  ## unit, contract, oracle and short integration tests (JOBS=… at a time)
+	@$(PYTEST) -m "not slow and not gpu"
 
 test-all: install  ## the long ones as well: kills, clusters, browser
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not gpu"
+	@$(PYTEST) -m "not gpu"
 
 bench: install  ## time the chain in a fresh checkout, and mmicl score, and hold them to their budgets
 	@$(BIN)/python tests/bench/score.py

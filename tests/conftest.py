@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,8 +13,19 @@ from mmicl.paths import Paths
 
 ROOT = Path(__file__).resolve().parent.parent
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: torch shall not take all cores for each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("mmicl", deadline=None)  # no timer in a test: machines are busy
 settings.load_profile("mmicl")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests in one process, and all those that need the whole chain in one."""
+    for item in items:
+        chained = "chain" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("chain" if chained else item.path.name))
 
 
 @pytest.fixture(scope="session")
