@@ -35,7 +35,10 @@ td.figure { text-align: right; font-variant-numeric: tabular-nums; white-space: 
 def write_report(
     folder: Path, ablation: Ablation, found: Sequence[Scored], findings: Sequence[Finding]
 ) -> None:
-    """Write ablation.json and index.html, whole or not at all.
+    """Write index.html and ablation.json, whole or not at all.
+
+    Beside them findings.md and findings.png: the table of the claims and its plot, to be put where
+    Markdown is read.
 
     Args:
         folder: reports/ablation.
@@ -67,9 +70,13 @@ def write_report(
         ],
         "runs": runs,
     }
+    picture = draw_findings(findings)
+    page = draw_page(ablation, found, findings, beside, picture)
     with replace_folder(folder) as temporary:
         write_json(temporary / "ablation.json", value)
-        write_text(temporary / "index.html", draw_page(ablation, found, findings, beside))
+        write_text(temporary / "index.html", page)
+        write_text(temporary / "findings.md", draw_findings_markdown(findings))
+        (temporary / "findings.png").write_bytes(picture)
 
 
 def _tell(compared: Comparison | None) -> dict[str, Any]:
@@ -98,7 +105,11 @@ def compare_with_first(ablation: Ablation, found: Sequence[Scored]) -> Beside:
 
 
 def draw_page(
-    ablation: Ablation, found: Sequence[Scored], findings: Sequence[Finding], beside: Beside
+    ablation: Ablation,
+    found: Sequence[Scored],
+    findings: Sequence[Finding],
+    beside: Beside,
+    picture: bytes,
 ) -> str:
     """The page as HTML, without scripts or the net."""
     done, wanted = len(found), len(ablation.variants) * len(ablation.seeds)
@@ -111,9 +122,8 @@ def draw_page(
         "of items that share a picture. The grid stood in params.yaml before the first run.</p>",
         "<h2>What the paper claims, and what came out</h2>",
     ]
-    if any(one.compared for one in findings):
-        picture = base64.b64encode(draw_findings(findings)).decode("ascii")
-        lines.append(f'<img alt="Differences" src="data:image/png;base64,{picture}">')
+    encoded = base64.b64encode(picture).decode("ascii")
+    lines.append(f'<img alt="Differences" src="data:image/png;base64,{encoded}">')
     lines += _draw_findings_table(findings)
     lines += [
         f'<p class="{verdict.replace(" ", "-")}">{escape(text)}</p>'
@@ -157,23 +167,39 @@ def draw_findings(findings: Sequence[Finding]) -> bytes:
     return image.getvalue()
 
 
+HEADS = ("claim", "better", "worse", "metric", "difference", "by seed", "paper", "came out",
+         "likeliest reason")  # fmt: skip
+
+
+def _write_cells(one: Finding) -> tuple[str, ...]:
+    """What the table says of a finding, under `HEADS`."""
+    shown = "-" if one.compared is None else one.compared.difference.write()
+    seeds = () if one.compared is None else one.compared.by_seed.values()
+    published = one.claim.published.get(one.metric)
+    return (
+        one.claim.text, one.claim.better, one.claim.worse, one.metric, shown,
+        ", ".join(f"{value:+.1f}" for value in seeds),
+        "-" if published is None else f"{published:+.1f}", one.verdict, one.reason,
+    )  # fmt: skip
+
+
+def draw_findings_markdown(findings: Sequence[Finding]) -> str:
+    """The table of the claims in Markdown."""
+    rows = [HEADS, ["---"] * len(HEADS), *map(_write_cells, findings)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
 def _draw_findings_table(findings: Sequence[Finding]) -> list[str]:
-    heads = ("claim", "better", "worse", "metric", "difference", "by seed", "paper", "came out",
-             "likeliest reason")  # fmt: skip
-    lines = ["<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>"]
+    lines = ["<table><tr>" + "".join(f"<th>{head}</th>" for head in HEADS) + "</tr>"]
     for one in findings:
-        shown = "-" if one.compared is None else one.compared.difference.write()
-        seeds = () if one.compared is None else one.compared.by_seed.values()
-        published = one.claim.published.get(one.metric)
-        lines.append(
-            f"<tr><td>{escape(one.claim.text)}</td><td>{escape(one.claim.better)}</td>"
-            f"<td>{escape(one.claim.worse)}</td><td>{escape(one.metric)}</td>"
-            f'<td class="figure">{shown}</td>'
-            f'<td class="figure">{", ".join(f"{value:+.1f}" for value in seeds)}</td>'
-            f'<td class="figure">{"-" if published is None else f"{published:+.1f}"}</td>'
-            f'<td class="{one.verdict.replace(" ", "-")}">{one.verdict}</td>'
-            f"<td>{escape(one.reason)}</td></tr>"
-        )
+        cells = []
+        for head, text in zip(HEADS, _write_cells(one), strict=True):
+            kind = "figure" if head in ("difference", "by seed", "paper") else ""
+            kind = one.verdict.replace(" ", "-") if head == "came out" else kind
+            cells.append(
+                f'<td class="{kind}">{escape(text)}</td>' if kind else f"<td>{escape(text)}</td>"
+            )
+        lines.append(f"<tr>{''.join(cells)}</tr>")
     return [*lines, "</table>"]
 
 

@@ -112,4 +112,8 @@ def test_the_report_tells_every_claim_and_score(tmp_path: Path) -> None:
     assert '<td class="figure">+15.8</td>' in page  # the paper's own
     assert told["differences"][0]["variant"] == "bare"
     assert '<img alt="Differences" src="data:image/png;base64,' in page
-    assert "not measured" in draw_page(GRID, [], judge_claims(GRID.claims, []), {})
+    table = (tmp_path / "ablation" / "findings.md").read_text().splitlines()
+    assert table[0].startswith("| claim | better | worse | metric | difference | by seed | paper |")
+    assert "| +100.0 [+100.0, +100.0] | +100.0 | +15.8 | holds |" in table[2]
+    assert (tmp_path / "ablation" / "findings.png").read_bytes()[:4] == b"\x89PNG"
+    assert "not measured" in draw_page(GRID, [], judge_claims(GRID.claims, []), {}, b"")
