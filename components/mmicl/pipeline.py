@@ -34,7 +34,7 @@ from mmicl.errors import (
     UserError,
 )
 from mmicl.files import read_json, write_json, write_text
-from mmicl.lineage import Inputs, code_state, read_inputs, read_lock
+from mmicl.lineage import Inputs, code_state, read_inputs, read_lock, recorded_fingerprint
 from mmicl.paths import FINGERPRINT_VARIABLE, INPUTS_VARIABLE, STATE_VARIABLE, Paths
 from mmicl.supervision import die_with_parent, end_tree, run_supervised
 
@@ -334,12 +334,34 @@ def _reproduce(repo: "Repo", paths: Paths, stage: "Stage") -> StageResult:
         os.environ[FINGERPRINT_VARIABLE] = f"{name} {found.fingerprint}"
         os.environ[INPUTS_VARIABLE] = json.dumps(asdict(found))
     try:
+        missing = isinstance(found, Inputs) and _check_out(repo, paths, stage, found)
         done = cast("Any", repo).reproduce(targets=[name], single_item=True)
     except DvcException as error:
         raise _translate(error, paths, name) from error
-    # A stage that ran left an outcome; one that DVC took from its run cache did not.
+    # A stage that ran left an outcome; one that DVC took from a cache did not.
     ended: Status = "ran" if paths.outcome(name).exists() else "restored"
-    return StageResult(name, ended if done else "up-to-date", _since(clock))
+    return StageResult(name, ended if done or missing else "up-to-date", _since(clock))
+
+
+def _check_out(repo: "Repo", paths: Paths, stage: "Stage", inputs: Inputs) -> bool:
+    """Bring back from DVC's cache what is missing of a stage's outs, where nothing else changed.
+
+    DVC would look for the run in its run cache, which hashes all anew and takes twice as long.
+
+    Returns:
+        Whether anything was. What the cache lacks as well, and outs that a person changed, are
+        left to DVC.
+    """
+    from dvc.exceptions import CheckoutError
+    from dvc.repo import lock_repo
+
+    missing = [out for out in stage.outs if out.hash_info and not out.exists]
+    if not missing or recorded_fingerprint(paths, stage.addressing) != inputs.fingerprint:
+        return False
+    with lock_repo(repo), contextlib.suppress(CheckoutError):
+        for out in missing:
+            out.checkout()
+    return True
 
 
 def _say(result: StageResult) -> None:

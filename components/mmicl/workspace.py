@@ -150,8 +150,11 @@ def _mirror_code(source: Path, target: Path) -> None:
     kept = _git(target, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in {name for name in kept.split("\0") if name} - wanted - _OWN:
         (target / name).unlink(missing_ok=True)
-    if not (target / "dvc.lock").exists() and (source / "dvc.lock").exists():
-        shutil.copy2(source / "dvc.lock", target / "dvc.lock")
+    if not (target / "dvc.lock").exists():
+        # Of whoever ran last, whose data are most likely the same: what is, need not be looked for.
+        locks = [source / "dvc.lock", *target.parent.glob("*/dvc.lock")]
+        if found := [lock for lock in locks if lock.exists()]:
+            shutil.copy2(max(found, key=lambda lock: lock.stat().st_mtime), target / "dvc.lock")
 
 
 def _share_storage(paths: Paths, root: Path) -> None:

@@ -42,6 +42,17 @@ def test_overrides_run_elsewhere_and_share_what_is_known(toy_checkout: Paths) ->
     assert read_origin(toy_checkout.root) is None
 
 
+def test_a_workspace_begins_with_the_lock_of_the_one_that_ran_last(toy_checkout: Paths) -> None:
+    first = prepare_workspace(toy_checkout, None, ["pretrain.steps=7"])
+    assert not (first.root / "dvc.lock").exists()
+    pipeline.bring_up_to_date(first, ALL)
+    second = prepare_workspace(toy_checkout, None, ["pretrain.steps=8"])
+    assert (second.root / "dvc.lock").read_bytes() == (first.root / "dvc.lock").read_bytes()
+    results = pipeline.bring_up_to_date(second, ALL)
+    assert [result.status for result in results] == ["restored"] * 3 + ["ran"]
+    assert not (toy_checkout.root / "dvc.lock").exists()
+
+
 def test_a_workspace_runs_the_checkouts_present_code(toy_checkout: Paths) -> None:
     root = toy_checkout.root
     overrides = ["seed=5"]
