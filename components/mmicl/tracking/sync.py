@@ -107,8 +107,11 @@ def _write_stage(store: Store, paths: Paths, stage: StageOnDisk, pipeline: str) 
         store.log_metrics(run_id, {**numbers, "seconds": stage.record["seconds"]})
     store.set_tags(run_id, tags)
     if stage.group in ("pretrain", "finetune"):
-        table = f"data/mic/{stage.group}.parquet"
-        store.log_inputs(run_id, [_input("mic", table, stage.entry, "deps")])
+        deps = (dep["path"] for dep in stage.entry["deps"])
+        tables = [path for path in deps if Path(path).is_relative_to("data/mic")]
+        store.log_inputs(
+            run_id, [_input(Path(path).stem, path, stage.entry, "deps") for path in tables]
+        )
     for path in _list_artifacts(paths, stage):
         store.log_artifact(run_id, path)
     store.set_status(run_id, "FINISHED", end)
