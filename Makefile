@@ -42,14 +42,17 @@ run: install  ## the whole chain: prefect deployment run mmicl/full (PROFILE=…
 up: install  ## Prefect server, worker and MLflow UI on loopback until Ctrl-C
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mmicl up
 
-# Two processes of pytest; a file's tests share one of them (tests/conftest.py).
-PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --numprocesses $(or $(JOBS),2) --dist loadgroup --no-loadscope-reorder
+PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+# Two processes of pytest; a file's tests share one of them.
+TOGETHER := --numprocesses $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
 test: install  ## unit, contract, oracle and short integration tests (JOBS=… at a time)
-	@$(PYTEST) -m "not slow and not gpu"
+	@$(PYTEST) $(TOGETHER)
 
+# The long ones have the machine to themselves: they start servers and trainings, and wait for them.
 test-all: install  ## the long ones as well: kills, clusters, browser
-	@$(PYTEST) -m "not gpu"
+	@$(PYTEST) -m "slow and not gpu"
+	@$(PYTEST) $(TOGETHER)
 
 bench: install  ## time the chain in a fresh checkout, and mmicl score, and hold them to their budgets
 	@$(BIN)/python tests/bench/score.py

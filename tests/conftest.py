@@ -20,14 +20,6 @@ settings.register_profile("mmicl", deadline=None)  # no timer in a test: machine
 settings.load_profile("mmicl")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, and all those that need the whole chain in one."""
-    for item in items:
-        chained = "chain" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("chain" if chained else item.path.name))
-
-
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real records and official scores; a test that needs it skips without it."""
