@@ -108,6 +108,7 @@ def test_pipeline_run_carries_everything(tracked: tuple[Paths, Registered]) -> N
     finetune = store.run(run.data.tags["mmicl.run.finetune"])
     assert finetune.data.tags["mlflow.parentRunId"] == registered.pipeline_run
     assert finetune.data.metrics["facts.kept.train"] == 2
+    assert finetune.inputs is not None
     assert {it.dataset.name for it in finetune.inputs.dataset_inputs} == {"finetune", "val"}
     assert finetune.data.tags["facts.device"] == "cpu"
     assert finetune.info.run_id in run.data.tags["mlflow.note.content"]

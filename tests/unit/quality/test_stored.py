@@ -114,11 +114,10 @@ def test_the_tables_of_the_gate_do_not_hold_the_texts(path: Path) -> None:
     write_bank(paths.bank, [one for some in shipped_bank().values() for one in some])
     write_rows(paths.examples("coco") / "examples.parquet", rows, Example)
     write_rows(paths.examples("coco") / PICTURES, known, PictureRow)
-    made = {part: list[Sample]() for part in PARTS}
-    made["finetune"] += map(sample, rows)
-    for part, samples in made.items():
-        write_rows(paths.mic / f"{part}.parquet", samples, Sample)
-    del rows, made, samples
+    for part in PARTS:
+        made = map(sample, rows) if part == "finetune" else ()
+        write_rows(paths.mic / f"{part}.parquet", made, Sample)
+    del rows
     is_foreign("a model of languages is as large however many rows there are")
     tracemalloc.start()
     tables = make_tables(load_sources(paths, config), config)
