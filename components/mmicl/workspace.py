@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -151,10 +152,27 @@ def _mirror_code(source: Path, target: Path) -> None:
     for name in {name for name in kept.split("\0") if name} - wanted - _OWN:
         (target / name).unlink(missing_ok=True)
     if not (target / "dvc.lock").exists():
-        # Of whoever ran last, whose data are most likely the same: what is, need not be looked for.
-        locks = [source / "dvc.lock", *target.parent.glob("*/dvc.lock")]
-        if found := [lock for lock in locks if lock.exists()]:
-            shutil.copy2(max(found, key=lambda lock: lock.stat().st_mtime), target / "dvc.lock")
+        _take_lock(source, target)
+
+
+def _take_lock(source: Path, target: Path) -> None:
+    """Begin with the dvc.lock of whoever ran last, whose data are most likely the same.
+
+    DVC writes the file in place, under its own lock: who writes just now, or was killed while
+    writing, is passed over.
+    """
+    from dvc.lock import Lock, LockError
+
+    locks = (source / "dvc.lock", *target.parent.glob("*/dvc.lock"))
+    found = [lock for lock in locks if lock.exists()]
+    for lock in sorted(found, key=lambda lock: lock.stat().st_mtime, reverse=True):
+        held = lock.parent / ".dvc" / "tmp" / "lock"
+        held.parent.mkdir(exist_ok=True)  # there is none where DVC has not been at work yet
+        with suppress(LockError, YAMLError), Lock(str(held)):
+            text = lock.read_text(encoding="utf-8")
+            if YAML(typ="safe").load(text):
+                write_text(target / "dvc.lock", text)
+                return
 
 
 def _share_storage(paths: Paths, root: Path) -> None:

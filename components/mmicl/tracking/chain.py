@@ -46,6 +46,11 @@ class StageOnDisk:
         return dict(self.entry.get("params", {}).get("params.yaml", {}))
 
     @property
+    def deps(self) -> dict[str, str]:
+        """Path -> md5 of its dependencies, from its lock entry."""
+        return {item["path"]: item["md5"] for item in self.entry.get("deps", [])}
+
+    @property
     def outs(self) -> dict[str, str]:
         """Path -> md5 of its outs, from its lock entry."""
         return {item["path"]: item["md5"] for item in self.entry.get("outs", [])}

@@ -107,11 +107,8 @@ def _write_stage(store: Store, paths: Paths, stage: StageOnDisk, pipeline: str) 
         store.log_metrics(run_id, {**numbers, "seconds": stage.record["seconds"]})
     store.set_tags(run_id, tags)
     if stage.group in ("pretrain", "finetune"):
-        deps = (dep["path"] for dep in stage.entry["deps"])
-        tables = [path for path in deps if Path(path).is_relative_to("data/mic")]
-        store.log_inputs(
-            run_id, [_input(Path(path).stem, path, stage.entry, "deps") for path in tables]
-        )
+        tables = (Path(path) for path in stage.deps if Path(path).is_relative_to("data/mic"))
+        store.log_inputs(run_id, [_input(it.stem, it.as_posix(), stage.deps) for it in tables])
     for path in _list_artifacts(paths, stage):
         store.log_artifact(run_id, path)
     store.set_status(run_id, "FINISHED", end)
@@ -217,21 +214,20 @@ def _list_inputs(config: Config, chain: Chain) -> list[Input]:
     inputs = []
     for name, dataset in config.datasets.items():
         if stage := chain.stages.get(f"fetch@{name}"):
-            found = _input(name, f"data/raw/{name}", stage.entry, "outs")
+            found = _input(name, f"data/raw/{name}", stage.outs)
             inputs.append(
                 found._replace(
                     tags={**found.tags, "source": dataset.source, "licence": dataset.licence}
                 )
             )
     if stage := chain.stages.get("build"):
-        inputs.append(_input("mic", "data/mic", stage.entry, "outs"))
+        inputs.append(_input("mic", "data/mic", stage.outs))
     return inputs
 
 
-def _input(name: str, path: str, entry: Mapping[str, Any], side: str) -> Input:
+def _input(name: str, path: str, md5s: Mapping[str, str]) -> Input:
     """A dataset input with the md5 that DVC knows it by."""
-    (md5,) = (item["md5"] for item in entry[side] if item["path"] == path)
-    return Input(name, path, md5, {"dvc.md5": md5, "dvc.path": path})
+    return Input(name, path, md5s[path], {"dvc.md5": md5s[path], "dvc.path": path})
 
 
 def _write_note(store: Store, chain: Chain, run_id: str, run_ids: Mapping[str, str]) -> str:

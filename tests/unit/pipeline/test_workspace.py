@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+from dvc.lock import Lock
 
 from mmicl import pipeline
 from mmicl.config import load_config
@@ -51,6 +52,20 @@ def test_a_workspace_begins_with_the_lock_of_the_one_that_ran_last(toy_checkout:
     results = pipeline.bring_up_to_date(second, ALL)
     assert [result.status for result in results] == ["restored"] * 3 + ["ran"]
     assert not (toy_checkout.root / "dvc.lock").exists()
+
+
+def test_a_lock_that_is_cut_or_being_written_is_passed_over(toy_checkout: Paths) -> None:
+    whole = prepare_workspace(toy_checkout, None, ["pretrain.steps=7"])
+    pipeline.bring_up_to_date(whole, ALL)
+    for steps, text in ((8, ""), (9, 'schema: "2.0"\nstages:\n  build: {cmd: [')):
+        lock = prepare_workspace(toy_checkout, None, [f"pretrain.steps={steps}"]).root / "dvc.lock"
+        assert lock.read_bytes() == (whole.root / "dvc.lock").read_bytes()
+        lock.write_text(text)  # the newest from now on
+    with Lock(str(whole.root / ".dvc" / "tmp" / "lock")):
+        busy = prepare_workspace(toy_checkout, None, ["pretrain.steps=10"])
+    assert not (busy.root / "dvc.lock").exists()
+    prepare_workspace(toy_checkout, None, ["pretrain.steps=10"])
+    assert (busy.root / "dvc.lock").read_bytes() == (whole.root / "dvc.lock").read_bytes()
 
 
 def test_a_workspace_runs_the_checkouts_present_code(toy_checkout: Paths) -> None:
