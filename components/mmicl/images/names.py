@@ -2,7 +2,8 @@
 
 Many datasets ask about the photos of one collection (COCO 2014 serves captions, VQAv2, OK-VQA,
 RefCOCO, LLaVA and POPE). One of them stores the pictures; the others name it in `pictures` of
-params.yaml, and neither check nor store again what it has.
+params.yaml, and neither check nor store again what it has. Frames of videos are lent likewise
+(MSR-VTT to MSRVTT-QA), to a dataset that takes as many of each.
 """
 
 from pathlib import Path, PurePosixPath
@@ -16,9 +17,14 @@ NAMES = "names.parquet"
 
 
 class NamedPicture(PictureRow):
-    """A stored picture and the path of its official file within the dataset."""
+    """A stored picture and the path of its official file within the dataset, or `name_frame`."""
 
     name: str
+
+
+def name_frame(video: str, number: int, count: int) -> str:
+    """What frame 1 to `count` of an official video goes by, if so many are taken of it."""
+    return f"{video}#{number}of{count}"
 
 
 class Lender:

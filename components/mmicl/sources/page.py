@@ -33,10 +33,11 @@ duration * i / (N + 1). Nothing is read outside of `FOLDER`. The numbers of reco
 own, for comparison with the counts in the manifest; *use* is what MMICL does with a dataset, which
 a profile need not follow.
 
-Datasets that ask about the same photos share them: `datasets.vqav2.pictures: images/coco` of
-params.yaml takes from the dataset `coco`, which comes before, what that one has stored, by path or
-else by file name; such a picture need not lie among the files of `vqav2`, and is neither checked
-nor stored again. `raw/vqav2` stores its own.
+Datasets that ask about the same photos or videos share them: `datasets.vqav2.pictures: images/coco`
+of params.yaml takes from the dataset `coco`, which comes before, what that one has stored, by path
+or else by file name; such a picture need not lie among the files of `vqav2`, and is neither checked
+nor stored again. Frames of a video are lent to a dataset that takes as many of each. `raw/vqav2`
+stores its own.
 
 Of what img2dataset fetched, `digests` in the manifest counts the pictures whose bytes have the
 sha256 in the table (`as fetched`) and those that have not (`of other bytes`): that sha256 is of

@@ -15,6 +15,8 @@ from pydantic_core import PydanticCustomError
 from mmicl.errors import ConfigError, DataError, UserError
 from mmicl.files import hash_file
 from mmicl.images.decoding import ImageError
+from mmicl.images.look import PictureRow
+from mmicl.images.names import name_frame
 from mmicl.images.store import ImageWriter
 from mmicl.records import PLACEHOLDER, Example, Split
 from mmicl.sources.json_stream import (
@@ -349,24 +351,50 @@ class ReadContext:
         return _once(self._pictures, self.name(path), lambda: self.writer.add_file(path))
 
     def list_pictures(self) -> Iterator[tuple[str, str]]:
-        """Name and key of each official picture file that was stored, in the order of reading."""
+        """Name and key of each official picture, and frame of a video, that was stored.
+
+        Those of a kind are in the order of reading.
+        """
         for name, key in self._pictures.items():
             if isinstance(key, str):
                 yield name, key
+        for name, keys in self._videos.items():
+            if not isinstance(keys, ImageError):
+                for number, key in enumerate(keys, start=1):
+                    yield name_frame(name, number, len(keys)), key
 
     def frames(self, *names: str) -> tuple[str, ...]:
         """Store `frame_count` frames of an official video; their references in order of time.
+
+        Where another dataset lends as many of the video, they are looked for as `image` does.
 
         Raises:
             RecordError: A name leads out of the dataset's folder.
             ImageError: No place has it, or the video cannot be used.
         """
+        lender = self.writer.lender
+        if lender is not None and (lent := self._borrow_frames(lender.find_path, names)):
+            return lent
         path = self._seek(names)
         if path is None:
-            raise ImageError("missing_video", "no such video", where=names[0])
+            if lender is not None and (lent := self._borrow_frames(lender.find_file, names)):
+                return lent
+            more = f", and {lender.name} has no {self.frame_count} frames of it" if lender else ""
+            raise ImageError("missing_video", f"no such video{more}", where=names[0])
         return _once(
             self._videos, self.name(path), lambda: self.writer.add_frames(path, self.frame_count)
         )
+
+    def _borrow_frames(
+        self, find: Callable[..., PictureRow | None], videos: Sequence[str]
+    ) -> tuple[str, ...]:
+        """All frames of the first of several videos that the lender has them of; else none."""
+        numbers = range(1, self.frame_count + 1)
+        for video in videos:
+            rows = [find(name_frame(video, number, self.frame_count)) for number in numbers]
+            if found := [row for row in rows if row is not None]:
+                return tuple(self.writer.borrow(row) for row in found)
+        return ()
 
     def _seek(self, names: Sequence[str]) -> Path | None:
         """The first of several places that has a file."""

@@ -1,6 +1,7 @@
 """How many frames a video gives: the reader's own number, a param, an option of the command."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,37 @@ def test_the_command_says_how_many(world, tmp_path: Path, monkeypatch: pytest.Mo
     )
     assert isinstance(result.exception, UserError)
     assert str(result.exception) == "--frames: vsr reads no videos; leave it out"
+
+
+def test_frames_are_lent_to_who_takes_as_many(world, ingest, tmp_path: Path) -> None:
+    folder = world("msrvtt_qa", 4)
+    lender = ingest("msrvtt_qa", folder, out="lender")
+    entries = json.loads((folder / "train_qa.json").read_text())
+    names = [f"video{entry['video_id']}.mp4" for entry in entries]
+    borrower = tmp_path / "borrower"
+    (borrower / "videos").mkdir(parents=True)
+    shutil.copy(folder / "train_qa.json", borrower)
+    # Another film under a name that is lent: what is lent comes first.
+    shutil.copy(folder / "videos" / names[1], borrower / "videos" / names[0])
+    lent = ingest("msrvtt_qa", borrower, lender=lender.out / "images")
+    assert [row.images for row in lent.examples] == [row.images for row in lender.of("train")]
+    assert len(lent.store) == 0
+    assert lent.manifest["borrowed"] == lent.manifest["images"] > 0
+    fewer = ingest(
+        "msrvtt_qa", borrower, out="fewer", lender=lender.out / "images", frames=3, limit=0.9
+    )
+    assert len(fewer.examples) == 1, "it has one of the videos itself"
+    assert [row.detail for row in fewer.rejected] == [
+        f"videos/{name}: no such video, and images has no 3 frames of it" for name in names[1:]
+    ]
+
+
+def test_a_lent_video_is_found_by_its_file_name_alone(world, ingest, tmp_path: Path) -> None:
+    folder = world("msrvtt_qa", 4)
+    (folder / "videos").rename(folder / "elsewhere")
+    lender = ingest("msrvtt_qa", folder, out="lender", files={"videos": "elsewhere/"})
+    borrower = tmp_path / "borrower"
+    borrower.mkdir()
+    shutil.copy(folder / "train_qa.json", borrower)
+    lent = ingest("msrvtt_qa", borrower, lender=lender.out / "images")
+    assert [row.images for row in lent.examples] == [row.images for row in lender.of("train")]
