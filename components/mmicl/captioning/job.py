@@ -16,7 +16,7 @@ from mmicl.captioning.shards import CAPTION, Shard, Written, add_columns, find_s
 from mmicl.errors import ResourceError, UserError
 from mmicl.images.decoding import ImageError, check_picture, decode
 from mmicl.model.prefetch import prefetch
-from mmicl.sources.img2dataset import COLUMNS, DONE, Fetched, Piece, read_members, read_picture_of
+from mmicl.sources.img2dataset import DONE, Fetched, Piece, read_members, read_picture_of
 from mmicl.sources.reading import RecordError, explain_invalid
 from mmicl.sources.texts import check_plain
 
@@ -136,9 +136,9 @@ def caption_shard(
         DataError: The matcher's scores are not finite.
         ResourceError: The GPU's memory is too small for the batch.
     """
-    pieces = read_members(shard.tar)
+    pieces = read_members(shard.tar) if shard.tar else None
     for table in read_chunks(shard):
-        rows: list[Row] = table.select([*COLUMNS]).to_pylist()
+        rows: list[Row] = table.select([*shard.columns]).to_pylist()
         values: list[Row] = [{CAPTION: row[CAPTION], "web_caption": row[CAPTION]} for row in rows]
         read = partial(_read_pixels, shard=shard, pieces=pieces, models=models)
         for outcome in _caption_rows(rows, read, models, batch_size):
@@ -177,12 +177,12 @@ def _caption_rows(
 
 
 def _read_pixels(
-    row: Row, shard: Shard, pieces: dict[str, Piece], models: Models
+    row: Row, shard: Shard, pieces: dict[str, Piece] | None, models: Models
 ) -> Pixels | RecordError:
     """A row's picture, decoded as the store of pictures does it, or why there is none."""
     try:
         fetched = Fetched.model_validate(row)
-        name, data = read_picture_of(fetched, shard.tar, pieces)
+        name, data = read_picture_of(fetched, row, shard.path, pieces)
         image = decode(check_picture(data, name).data, name)
     except ValidationError as error:
         return explain_invalid(error)

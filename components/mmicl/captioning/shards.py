@@ -1,9 +1,10 @@
 """img2dataset's shards, and the same with captions of ours beside them.
 
-A shard's result is its tar (a hard link where the file system can, a copy otherwise: the pictures
-are not changed), its table with another `caption` and the columns `ADDED`, and a record of what it
-was made from. They are written in the order table, tar, record: readers go by the tar, so that they
-see whole shards alone, and a shard is done when it has its record.
+A shard's result is its tar, if it has one (a hard link where the file system can, a copy otherwise:
+the pictures are not changed), its table with another `caption` and the columns `ADDED`, and a
+record of what it was made from. They are written in the order table, tar, record: readers go by the
+tar, or by a table that has the pictures itself, so that they see whole shards alone, and a shard is
+done when it has its record.
 """
 
 import os
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 
 from mmicl.errors import DataError, UserError
 from mmicl.files import hash_file, read_json, replace_file, write_json
-from mmicl.sources.img2dataset import COLUMNS
+from mmicl.sources.img2dataset import COLUMNS, PATTERNS, PICTURES, has_pictures
 
 CAPTION = "caption"
 ADDED = pa.schema(
@@ -34,18 +35,31 @@ ADDED = pa.schema(
         ("matcher", pa.string()),
     ]
 )
-CHUNK = 1024
-"""Rows that are in memory at a time, and a row group of what is written."""
+CHUNK, CHUNK_OF_PICTURES = 1024, 128
+"""Rows that are in memory at a time, and a row group of what is written; fewer with pictures."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard of the source: its name within it without a suffix, its files, its rows."""
+    """A shard of the source: its name within it without a suffix, its files, its rows.
+
+    `tar` is None where the table has the pictures itself.
+    """
 
     name: str
-    tar: Path
+    tar: Path | None
     table: Path
     rows: int
+
+    @property
+    def path(self) -> Path:
+        """The file with the pictures."""
+        return self.tar or self.table
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those of the table that a job reads."""
+        return COLUMNS if self.tar else (*COLUMNS, PICTURES)
 
 
 def find_shards(source: Path, share: tuple[int, int]) -> list[Shard]:
@@ -59,21 +73,34 @@ def find_shards(source: Path, share: tuple[int, int]) -> list[Shard]:
         DataError: There is no shard, or one of the share has no table or none that can be read.
     """
     part, parts = share
-    tars = sorted(path for path in source.glob("**/*.tar") if path.is_file())
-    if not tars:
-        remedy = "it holds what img2dataset writes: <shard>.tar beside <shard>.parquet"
-        raise DataError("no shard", where=source, remedy=remedy)
-    return [_open_shard(source, path) for path in tars[part - 1 :: parts]]
+    paths = {path for pattern in PATTERNS for path in source.glob(pattern) if path.is_file()}
+    found = sorted(path for path in paths if _is_shard(path))
+    if not found:
+        what = "<shard>.tar beside <shard>.parquet, or <shard>.parquet with the pictures"
+        raise DataError(
+            "no shard", where=source, remedy=f"it holds what img2dataset writes: {what}"
+        )
+    return [_open_shard(source, path) for path in found[part - 1 :: parts]]
 
 
-def _open_shard(source: Path, tar: Path) -> Shard:
-    table = tar.with_suffix(".parquet")
+def _is_shard(path: Path) -> bool:
+    """Whether it is a tar, or a table without one that has the pictures, or may have had them."""
+    if path.suffix == ".tar":
+        return True
+    try:
+        return not path.with_suffix(".tar").is_file() and has_pictures(path)
+    except (pa.ArrowException, OSError):
+        return True  # `_open_shard` says what is wrong with it
+
+
+def _open_shard(source: Path, path: Path) -> Shard:
+    tar, table = path if path.suffix == ".tar" else None, path.with_suffix(".parquet")
     remedy = "fetch the shard again, or take it out of the folder"
     try:
         metadata = pq.read_metadata(table)
         schema = metadata.schema.to_arrow_schema()
     except FileNotFoundError:
-        raise DataError(f"no {table.name} beside the shard", where=tar, remedy=remedy) from None
+        raise DataError(f"no {table.name} beside the shard", where=path, remedy=remedy) from None
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"no table of Parquet ({error})", where=table, remedy=remedy) from None
     names = schema.names
@@ -85,7 +112,7 @@ def _open_shard(source: Path, tar: Path) -> Shard:
     if ours := [name for name in ADDED.names if name in names]:
         remedy = "give the shards that img2dataset wrote"
         raise DataError(f"has a column {ours[0]} already", where=table, remedy=remedy)
-    name = tar.relative_to(source).with_suffix("").as_posix()
+    name = path.relative_to(source).with_suffix("").as_posix()
     return Shard(name, tar, table, metadata.num_rows)
 
 
@@ -94,7 +121,7 @@ class Written:
 
     def __init__(self, shard: Shard, out: Path) -> None:
         self.shard = shard
-        self.tar = out / f"{shard.name}.tar"
+        self.tar = out / f"{shard.name}.tar" if shard.tar else None
         self.table = out / f"{shard.name}.parquet"
         self.record = out / f"{shard.name}.captions.json"
 
@@ -111,11 +138,11 @@ class Written:
             return None
         record = read_json(self.record)
         self._hold_arguments(record.get("arguments", {}), arguments)
-        again = f"remove {self.tar.stem}.* there to do the shard again"
+        again = f"remove {self.table.stem}.* there to do the shard again"
         if record.get("input") != describe_input(self.shard):
             message = "was made from other files of the source"
             raise DataError(message, where=self.record, remedy=again)
-        whole = self.tar.is_file() and self.table.is_file()
+        whole = all(path.is_file() for path in self._files)
         if not whole or record.get("table") != hash_file(self.table):
             message = "the tar or the table beside it is missing or changed"
             raise DataError(message, where=self.record, remedy=again)
@@ -127,7 +154,7 @@ class Written:
         Raises:
             DataError: Another's shard lies there.
         """
-        if not (self.tar.exists() or self.table.exists()):
+        if not any(path.exists() for path in self._files):
             return
         try:
             ours = {*ADDED.names} <= {*pq.read_schema(self.table).names}
@@ -135,7 +162,11 @@ class Written:
             ours = False
         if not ours:
             message = "a shard lies there that this command did not write"
-            raise DataError(message, where=self.tar, remedy="give another --out")
+            raise DataError(message, where=self._files[0], remedy="give another --out")
+
+    @property
+    def _files(self) -> list[Path]:
+        return [self.tar, self.table] if self.tar else [self.table]
 
     def _hold_arguments(self, then: dict[str, Any], now: dict[str, Any]) -> None:
         """See that a shard was made under the arguments of now.
@@ -162,13 +193,14 @@ class Written:
             counts: For the record; complete when `tables` is at its end.
         """
         self.table.parent.mkdir(parents=True, exist_ok=True)
-        for rest in self.table.parent.glob(f".{escape(self.tar.stem)}.*.tmp"):  # of a killed run
+        for rest in self.table.parent.glob(f".{escape(self.table.stem)}.*.tmp"):  # of a killed run
             rest.unlink()
         given = describe_input(self.shard)
         with replace_file(self.table) as temporary:
             _write_tables(temporary, tables)
-        with replace_file(self.tar) as temporary:
-            _place(self.shard.tar.resolve(), temporary)
+        if self.tar and self.shard.tar:
+            with replace_file(self.tar) as temporary:
+                _place(self.shard.tar.resolve(), temporary)
         record = {
             "arguments": arguments,
             "input": given,
@@ -180,7 +212,8 @@ class Written:
 
 def describe_input(shard: Shard) -> dict[str, str]:
     """The digests of a shard's files: about a second a gigabyte."""
-    return {"tar": hash_file(shard.tar), "table": hash_file(shard.table)}
+    tar = {"tar": hash_file(shard.tar)} if shard.tar else {}
+    return {**tar, "table": hash_file(shard.table)}
 
 
 def _place(source: Path, target: Path) -> None:
@@ -202,10 +235,11 @@ def _write_tables(path: Path, tables: Iterable[pa.Table]) -> None:
 
 
 def read_chunks(shard: Shard) -> Iterator[pa.Table]:
-    """A shard's table in pieces of up to CHUNK rows; one without rows as one piece."""
+    """A shard's table in pieces of up to so many rows; one without rows as one piece."""
+    rows = CHUNK if shard.tar else CHUNK_OF_PICTURES
     with pq.ParquetFile(shard.table) as file:
         empty = True
-        for batch in file.iter_batches(batch_size=CHUNK):
+        for batch in file.iter_batches(batch_size=rows):
             empty = False
             yield pa.Table.from_batches([batch])
         if empty:

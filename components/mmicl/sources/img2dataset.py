@@ -14,7 +14,7 @@ the meta says which ones have the fetched bytes, and the manifest counts both.
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from mmicl.sources.reading import (
 )
 
 COLUMNS = ("key", "caption", "status", "sha256", "url")
+PATTERNS = ("**/*.tar", "**/*.parquet")
+"""Of a shard's files."""
 SUFFIXES = ("jpg", "png", "webp")
 PICTURES = "jpg"
 """The column of pictures, of whatever format."""
@@ -66,7 +68,7 @@ class Piece:
 
 def find_pairs(context: ReadContext) -> Iterator[Record]:
     """Every fetched pair of every shard; a value is (row, its shard, the pieces of a tar)."""
-    for path in context.files("**/*.tar", "**/*.parquet"):
+    for path in context.files(*PATTERNS):
         if path.suffix == ".parquet":
             if not path.with_suffix(".tar").is_file():
                 yield from _find_in_table(context, path)
@@ -86,12 +88,22 @@ def find_pairs(context: ReadContext) -> Iterator[Record]:
 def _find_in_table(context: ReadContext, table: Path) -> Iterator[Record]:
     """The fetched pairs of a table that has the pictures itself."""
     try:
-        if PICTURES in pq.read_schema(table).names:
+        if has_pictures(table):
             yield from _read_rows(context, table, table, None)
         else:
             context.unused["tables without pictures or a tar"] += 1
     except (pa.ArrowException, OSError) as error:
         yield _refuse_table(context, table, error)
+
+
+def has_pictures(table: Path) -> bool:
+    """Whether a table is a shard by itself, and needs no tar.
+
+    Raises:
+        pyarrow.ArrowException: It is no table of Parquet.
+        OSError: It cannot be read.
+    """
+    return PICTURES in pq.read_schema(table).names
 
 
 def _refuse_table(context: ReadContext, table: Path, error: Exception) -> Record:
@@ -135,10 +147,7 @@ def convert_pair(record: Record, context: ReadContext) -> Iterator[Example]:
     """One picture with its text."""
     value, path, pieces = record.value
     row = Row.model_validate(value)
-    if pieces is None:
-        name, data = f"{row.key} in {path.name}", _read_cell(value, row, path)
-    else:
-        name, data = read_picture_of(row, path, pieces)
+    name, data = read_picture_of(row, value, path, pieces)
     image = context.writer.add_bytes(data, name)
     original = hashlib.sha256(data).hexdigest() == row.sha256
     context.digests["as fetched" if original else "of other bytes"] += 1
@@ -149,17 +158,26 @@ def convert_pair(record: Record, context: ReadContext) -> Iterator[Example]:
     )  # fmt: skip
 
 
-def read_picture_of(row: Fetched, path: Path, pieces: dict[str, Piece]) -> tuple[str, bytes]:
+def read_picture_of(
+    row: Fetched, value: Mapping[str, Any], path: Path, pieces: Mapping[str, Piece] | None
+) -> tuple[str, bytes]:
     """What to call a row's picture in errors, and its bytes, not decoded.
 
     Args:
-        row: Of the table beside the tar.
-        path: The tar.
-        pieces: Of `read_members`.
+        row: Of the shard's table.
+        value: The same as it stands there; its cell PICTURES is read where there is no tar.
+        path: The tar, or the table that has the pictures itself.
+        pieces: Of `read_members`; None without a tar.
 
     Raises:
-        RecordError: The tar has none, of too many bytes, or notes another digest for it.
+        RecordError: There is none, or of too many bytes, or the tar notes another digest for it.
     """
+    if pieces is None:
+        data = value.get(PICTURES)
+        if not isinstance(data, bytes):
+            raise RecordError("missing_image", f"{path.name} has none for {row.key}")
+        _check_size(len(data))
+        return f"{row.key} in {path.name}", data
     names = [f"{row.key}.{suffix}" for suffix in SUFFIXES]
     name = next((name for name in names if name in pieces), None)
     if name is None:
@@ -167,15 +185,6 @@ def read_picture_of(row: Fetched, path: Path, pieces: dict[str, Piece]) -> tuple
     if sidecar := pieces.get(f"{row.key}.json"):
         _check_digest(_read_piece(path, sidecar), row)
     return f"{name} in {path.name}", _read_piece(path, pieces[name])
-
-
-def _read_cell(value: dict[str, Any], row: Fetched, table: Path) -> bytes:
-    """The picture in a row of a table."""
-    data = value.get(PICTURES)
-    if not isinstance(data, bytes):
-        raise RecordError("missing_image", f"{table.name} has none for {row.key}")
-    _check_size(len(data))
-    return data
 
 
 def _check_size(size: int) -> None:

@@ -22,6 +22,7 @@ from transformers.models.blip.image_processing_pil_blip import BlipImageProcesso
 from web_shards import (
     Job,
     Row,
+    embed_pictures,
     make_row,
     paint,
     read_files,
@@ -116,6 +117,23 @@ def test_the_sources_columns_stay_and_the_tar_is_a_link(tmp_path: Path, caption:
         assert after["web_caption"] == before.pop("caption")
         assert {key: after[key] for key in before} == before
     assert (out / "00000.tar").samefile(source / "00000.tar")
+
+
+def test_tables_with_pictures_are_shards_too(tmp_path: Path, caption: Job) -> None:
+    tars, tables = write_plain(tmp_path / "tars"), embed_pictures(write_plain(tmp_path / "tables"))
+    pq.write_table(pq.read_table(tars / "00000.parquet").select(["url"]), tables / "list.parquet")
+    assert caption(tars, tmp_path / "of-tars") == caption(tables, tmp_path / "of-tables")
+    for name in ("00000", "00001", "00002"):
+        rows, pictures = read_table(tmp_path / "of-tables", name), read_table(tables, name)
+        assert [row.pop("jpg") for row in rows] == [row["jpg"] for row in pictures]
+        assert rows == read_table(tmp_path / "of-tars", name)
+    assert {path.name for path in (tmp_path / "of-tables").iterdir()} == {
+        f"0000{n}{suffix}" for n in range(3) for suffix in (".parquet", ".captions.json")
+    }
+    assert caption(tables, tmp_path / "of-tables")["done_before"] == 3
+    _, of_tars = ingest("cc12m", tmp_path / "of-tars", tmp_path / "first")
+    _, of_tables = ingest("cc12m", tmp_path / "of-tables", tmp_path / "second")
+    assert of_tables == of_tars
 
 
 def test_a_tar_is_copied_to_another_file_system(tmp_path: Path, caption: Job) -> None:

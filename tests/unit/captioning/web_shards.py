@@ -69,6 +69,23 @@ def write_plain(folder: Path, shards: int = 3, pictures: int = 7) -> Path:
     return folder
 
 
+def embed_pictures(folder: Path) -> Path:
+    """The same shards as `--output_format parquet` writes them: tables with pictures, no tars."""
+    for tar in folder.glob("*.tar"):
+        pictures = {}
+        with tarfile.open(tar) as archive:
+            for member in archive:
+                if member.name.endswith(".jpg") and (stream := archive.extractfile(member)):
+                    pictures[member.name.removesuffix(".jpg")] = stream.read()
+        table = pq.read_table(tar.with_suffix(".parquet"))
+        cells = [pictures.get(key) for key in table["key"].to_pylist()]
+        pq.write_table(
+            table.append_column("jpg", pa.array(cells, pa.binary())), tar.with_suffix(".parquet")
+        )
+        tar.unlink()
+    return folder
+
+
 def read_table(folder: Path, name: str) -> list[Row]:
     return pq.read_table(folder / f"{name}.parquet").to_pylist()
 
