@@ -148,6 +148,9 @@ class Model(Section):
     """`builtin:tiny`, a local folder in the hub's layout, or a hub id."""
     revision: str | None
     """Commit of a hub id; null for local folders."""
+    instruct_qformer: bool
+    """Whether the Q-Former reads the instruction, InstructBLIP's own protocol, which needs its
+    weights and no stage I; released MMICL does without, also with these weights."""
 
 
 class Training(Section):
@@ -396,6 +399,7 @@ def check_config(value: dict[str, Any], where: str) -> Config:
     _check_pictures(config, where)
     _check_claims(config, where)
     _check_zero(config, where)
+    _check_instruct(config, where)
     _check_held_out(config, where)
     known = set(config.datasets)
     for key, names in {
@@ -425,6 +429,16 @@ def _check_pictures(config: Config, where: str) -> None:
                 where=where,
                 remedy=f"name one of {', '.join(choices)}",
             )
+
+
+def _check_instruct(config: Config, where: str) -> None:
+    """Stage I trains a Q-Former that sees pictures alone."""
+    if config.model.instruct_qformer and config.pretrain.steps:
+        raise ConfigError(
+            "model.instruct_qformer: stage I would train the Q-Former without an instruction",
+            where=where,
+            remedy="set pretrain.steps to 0: InstructBLIP's is trained",
+        )
 
 
 def _check_held_out(config: Config, where: str) -> None:

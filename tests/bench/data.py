@@ -27,7 +27,7 @@ from mmicl.model.features import FeatureStore
 from mmicl.model.loading import load_model
 from mmicl.records import Example, Sample
 from mmicl.sources import find_reader, ingest_dataset
-from mmicl.train.batches import BatchMaker
+from mmicl.train.batches import BatchMaker, load_features
 from mmicl.world import generate
 
 PROFILE = Path(__file__).resolve().parents[2] / "profiles" / "tiny.yaml"
@@ -126,7 +126,7 @@ def measure_loaders(
     features._write_shard(names, torch.randn(len(names), *XL_FEATURES).bfloat16())
     features = FeatureStore(folder / "features", "drawn", "bf16")
     ours = BatchMaker(
-        samples, processor, features.get, ranks=1, rank=0, micro_batch=BATCH,
+        samples, processor, load_features(features), ranks=1, rank=0, micro_batch=BATCH,
         micro_tokens=4096, max_target_tokens=128,
     )  # fmt: skip
     theirs = OriginalLoader(original)

@@ -44,7 +44,8 @@ from mmicl.files import write_json
 from mmicl.model.features import DTYPES, FeatureStore, feature_key
 from mmicl.model.freeze import select_trainable
 from mmicl.model.fused import compile_feed_forward, fuse_for_gpu, fuse_norms
-from mmicl.train.batches import BatchMaker, load_pixels
+from mmicl.model.views import View
+from mmicl.train.batches import BatchMaker, load_features, load_pixels
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {
@@ -194,7 +195,7 @@ class Bench:
         if self.options.stage == "pretrain":
             self.visual = load_pixels(images, self.processor)
         else:
-            self.visual = self._cache_features(folder / "features").get
+            self.visual = load_features(self._cache_features(folder / "features"))
         self._make_ours()
         self._use(Variant(self.attentions[0], False, self.tokens[0]))
         seconds = measure_batch_seconds(self.ours)
@@ -235,7 +236,11 @@ class Bench:
         started = time.monotonic()
         store = FeatureStore(folder, feature_key(self.model, self.processor, precision), precision)
         store.ensure(
-            self.references, self.images, self.model, self.processor, workers=os.cpu_count() or 1
+            map(View, self.references),
+            self.images,
+            self.model,
+            self.processor,
+            workers=os.cpu_count() or 1,
         )
         seconds = time.monotonic() - started
         self.note(f"{len(store)} features cached in {seconds:.1f} s, hashing the weights included")

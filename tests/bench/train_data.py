@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from mmicl.images.store import ImageStore, ImageWriter
+from mmicl.model.views import View
 from mmicl.records import ImageBox, Sample, crop_reference
 from mmicl.train.batches import VisualLoader, load_pixels
 
@@ -103,9 +104,9 @@ def decode_all(
 ) -> VisualLoader:
     """Pixels of images that lie decoded in memory, as the original keeps its data set."""
     with ThreadPoolExecutor(workers) as pool:
-        decoded = list(pool.map(load_pixels(images, processor), references))
+        decoded = list(pool.map(load_pixels(images, processor), map(View, references)))
     pixels = dict(zip(references, decoded, strict=True))
-    return pixels.__getitem__
+    return lambda view: pixels[view.image]
 
 
 def _draw_jpeg(draw: np.random.Generator, size: tuple[int, int]) -> bytes:

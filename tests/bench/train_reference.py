@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from mmicl.model.processor import IGNORED
+from mmicl.model.views import View
 from mmicl.train.batches import BatchMaker, MicroBatch, StepBatch
 
 TOKENS = 512
@@ -65,7 +66,7 @@ class ReferenceBatches(BatchMaker):
             values = values[:TOKENS]
             prompts[place, : len(values)] = torch.tensor(values)
             mask[place, : len(values)] = 1
-        loaded = [[self.visual(image) for image in row.images] for row in rows]
+        loaded = [[self.visual(View(image)) for image in row.images] for row in rows]
         pixels = torch.zeros(len(rows), SLOTS, *loaded[0][0].shape)
         filled = torch.zeros(len(rows), SLOTS, dtype=torch.bool)
         for place, values in enumerate(loaded):

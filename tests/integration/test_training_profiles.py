@@ -17,7 +17,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 from safetensors import safe_open
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import (
     Blip2Config,
     Blip2ForConditionalGeneration,
@@ -30,10 +30,12 @@ from transformers.models.blip.image_processing_pil_blip import BlipImageProcesso
 from mmicl.benchmarks.predictions import Answered
 from mmicl.config import check_config
 from mmicl.files import read_json, read_rows
+from mmicl.model.features import FeatureStore
+from mmicl.model.loading import load_processor
 from mmicl.model.processor import MmiclProcessor
 from mmicl.model.tiny import CORPUS, read_corpus
 from mmicl.paths import Paths
-from mmicl.records import PLACEHOLDER
+from mmicl.records import PLACEHOLDER, Sample
 from mmicl.stages import StageContext
 from mmicl.train.meters import read_curve
 
@@ -93,6 +95,8 @@ def write_base(folder: Path, kind: str, size: str) -> None:
     config["text_config"]["tie_word_embeddings"] = False
     (folder / "config.json").write_text(json.dumps(config))
     build_tokenizer().save_pretrained(folder)
+    if kind == "instruct":
+        build_qformer_tokenizer().save_pretrained(folder / "qformer_tokenizer")
     BlipImageProcessorPil(size={"height": 224, "width": 224}).save_pretrained(folder)
 
 
@@ -115,6 +119,18 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         unk_token="<unk>",
         extra_special_tokens=[f"<extra_id_{number}>" for number in reversed(range(100))],
     )
+
+
+def build_qformer_tokenizer() -> PreTrainedTokenizerFast:
+    """The words of the world, split as BERT does it."""
+    known = {word.lower() for line in read_corpus(CORPUS) for word in re.findall(r"\w+", line)}
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sorted(known)]
+    tokenizer = Tokenizer(models.WordPiece(
+        {word: number for number, word in enumerate(words)}, unk_token="[UNK]"
+    ))  # fmt: skip
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]")
 
 
 def cut(profile: str, base: Path, *, narrow: bool) -> dict[str, Any]:
@@ -191,3 +207,25 @@ def test_a_big_profile_runs_the_chain_at_one_layer_a_tower(
     assert {len(row.images) for row in asked if row.control == ""} == {4}
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     assert peak < 8, f"a rank took {peak:.1f} GiB"
+
+
+def test_instructblip_reads_the_instruction_along_the_chain(tmp_path: Path) -> None:
+    base, paths = tmp_path / "base", Paths(tmp_path, tmp_path / ".mmicl")
+    write_base(base, "instruct", "narrow")
+    params = cut("instruct-flan-t5-xl", base, narrow=True)
+    params["model"]["instruct_qformer"] = True
+    params["pretrain"]["steps"] = 0
+    facts = run_chain(paths, params)
+    tables = [paths.mic / "finetune.parquet", paths.mic / "val.parquet"]
+    samples = [row for table in tables for row in read_rows(table, Sample)]
+    processor = load_processor(str(base), instruct=True)
+    views = {view for row in samples for view in processor.views(row.prompt, row.images)}
+    assert facts["features"]["images"] == len(views)
+    key = read_json(paths.features)["key"]
+    store = FeatureStore(paths.cache("features") / key, key, "bf16")
+    assert all(view.key in store and view.image not in store for view in views)
+    assert len(read_curve(paths.curve("finetune"))) == 2
+    with safe_open(paths.pretrained / "trained.safetensors", framework="pt") as opened:
+        assert "qformer.embeddings.word_embeddings.weight" in opened.keys()  # noqa: SIM118
+    scores = json.loads(paths.scores.read_text())
+    assert 0 <= scores["benchmarks"]["nlvr2"]["metrics"]["accuracy"]["value"] <= 100

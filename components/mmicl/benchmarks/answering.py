@@ -123,6 +123,7 @@ def model_key(model: "Blip2ForConditionalGeneration", processor: "MmiclProcessor
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
     digest.update(processor.tokenizer.backend_tokenizer.to_str().encode())  # type: ignore[attr-defined]
+    digest.update(hash_json(processor.describe_reading()).encode())
     digest.update(processor.image_processor.to_json_string().encode())
     for package in (mmicl.model, mmicl.images):
         for path in sorted(Path(package.__path__[0]).glob("*.py")):
@@ -168,8 +169,12 @@ def answer_requests(
 
     tell(key for key in alike if key not in waiting)
     if waiting and predictor.features is not None:
-        pictures = {name for request in waiting.values() for name in request.images}
-        predictor.features.ensure(pictures, predictor.images, predictor.model, predictor.processor)
+        views = {
+            view
+            for request in waiting.values()
+            for view in predictor.processor.views(request.prompt, request.images)
+        }
+        predictor.features.ensure(views, predictor.images, predictor.model, predictor.processor)
     # Alike in length, a batch holds little padding.
     order = sorted(
         waiting,

@@ -1,5 +1,7 @@
 """What the frozen half makes of an image, computed once: Q-Former outputs, [queries, hidden].
 
+Of an image alone, or of a `View`, where the Q-Former reads the instruction: a key for each pair.
+
 The store lies outside DVC's outs, in a folder named by its key. A shard is a safetensors file
 (read by memory map) and a record beside it, written last: which image each row belongs to, size
 and digest. A file without its record does not exist. What a shard holds never changes.
@@ -7,7 +9,7 @@ and digest. A file without its record does not exist. What a shard holds never c
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +20,7 @@ from safetensors.torch import save_file
 from mmicl.errors import DataError, UserError
 from mmicl.files import hash_file, hash_json, read_json, replace_file, write_json
 from mmicl.model.prefetch import prefetch
+from mmicl.model.views import View
 from mmicl.supervision import map_in_processes
 
 if TYPE_CHECKING:
@@ -37,25 +40,38 @@ _QUERIES = "query_tokens"
 _MANIFEST = "store.json"
 
 
-def encode_images(model: "Blip2ForConditionalGeneration", pixels: torch.Tensor) -> torch.Tensor:
-    """Q-Former outputs [images, queries, hidden] of pixels [images, 3, height, width]."""
+def encode_images(
+    model: "Blip2ForConditionalGeneration",
+    pixels: torch.Tensor,
+    instructions: Mapping[str, torch.Tensor] | None = None,
+) -> torch.Tensor:
+    """Q-Former outputs [images, queries, hidden] of pixels [images, 3, height, width].
+
+    `instructions` come from `MmiclProcessor.encode_instructions`.
+    """
     half: Any = model
     weights = half.vision_model.embeddings.patch_embedding.weight
-    output = model.get_image_features(pixels.to(weights.device, weights.dtype))
-    return output.qformer_outputs.last_hidden_state  # type: ignore[union-attr]
+    told = {name: value.to(weights.device) for name, value in (instructions or {}).items()}
+    output: Any = model.get_image_features(pixels.to(weights.device, weights.dtype), **told)
+    # The text's own states follow those of the queries.
+    return output.qformer_outputs.last_hidden_state[:, : half.query_tokens.shape[1]]
 
 
 def feature_key(
     model: "Blip2ForConditionalGeneration", processor: "MmiclProcessor", precision: Precision
 ) -> str:
-    """Name features by all that makes them: frozen weights, preprocessing, precision."""
+    """Name features by all that makes them: frozen weights, preprocessing, precision.
+
+    What differs from image to image is the `View.key` of each.
+    """
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         if name.startswith(_ENCODER) or name == _QUERIES:
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy())
     preprocessing = json.loads(processor.image_processor.to_json_string())
-    return hash_json([digest.hexdigest(), preprocessing, precision])
+    reading = [processor.describe_reading()] if processor.instruct_tokenizer is not None else []
+    return hash_json([digest.hexdigest(), preprocessing, precision, *reading])
 
 
 def check_frozen(names: Iterable[str]) -> None:
@@ -99,7 +115,7 @@ def discard_damaged(folder: Path) -> list[str]:
 
 
 class FeatureStore:
-    """Features by image reference.
+    """Features by the key of an image's `View`: its reference, where no instruction is read.
 
     Args:
         folder: Made on first use.
@@ -158,7 +174,7 @@ class FeatureStore:
 
     def ensure(
         self,
-        references: Iterable[str],
+        views: Iterable[View],
         images: "ImageStore",
         model: "Blip2ForConditionalGeneration",
         processor: "MmiclProcessor",
@@ -167,12 +183,12 @@ class FeatureStore:
         processes: int = 1,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> int:
-        """Compute what is missing, and return how many images that was.
+        """Compute what is missing, and return how many views that was.
 
         A shard counts as soon as it is complete, so that an interrupted run goes on from there.
 
         Args:
-            references: All images that will be asked for; repetitions are fine.
+            views: All that will be asked for; repetitions are fine.
             images: Where the pictures are.
             model: Must be the one that `key` describes.
             processor: The model's.
@@ -183,7 +199,8 @@ class FeatureStore:
         Raises:
             DataError: A picture is missing, or the model is not the key's.
         """
-        missing = sorted(set(references) - set(self._places))
+        wanted = {view.key: view for view in views}
+        missing = sorted(set(wanted) - set(self._places))
         if not missing:
             return 0
         if (found := feature_key(model, processor, self.precision)) != self.key:
@@ -202,7 +219,8 @@ class FeatureStore:
         def compute(names: Sequence[str]) -> None:
             nonlocal done
             parts = []
-            for part in compute_features(names, images, model, processor, workers=workers):
+            shown = [wanted[name] for name in names]
+            for part in compute_features(shown, images, model, processor, workers=workers):
                 parts.append(part.to(DTYPES[self.precision]))
                 done += len(part)
                 if on_progress:
@@ -258,7 +276,7 @@ class FeatureStore:
 
 @torch.inference_mode()
 def compute_features(
-    references: Sequence[str],
+    views: Sequence[View],
     images: "ImageStore",
     model: "Blip2ForConditionalGeneration",
     processor: "MmiclProcessor",
@@ -267,16 +285,19 @@ def compute_features(
 ) -> Iterator[torch.Tensor]:
     """Features of images in order, in parts of at most BATCH_IMAGES, float32 on the CPU.
 
-    The model must be in evaluation mode.
+    Instructions of a part are padded to its longest, behind a mask: up to float32 rounding a view's
+    features do not depend on the others.
     """
     model.eval()
 
-    def load(batch: Sequence[str]) -> tuple[int, torch.Tensor]:
-        pixels = processor.pixels([images.load(reference) for reference in batch])
-        filler = pixels[-1:].expand(BATCH_IMAGES - len(batch), -1, -1, -1)
-        return len(batch), torch.cat([pixels, filler])
+    def load(batch: Sequence[View]) -> tuple[int, torch.Tensor, dict[str, torch.Tensor]]:
+        pixels = processor.pixels([images.load(view.image) for view in batch])
+        rest = BATCH_IMAGES - len(batch)
+        filler = pixels[-1:].expand(rest, -1, -1, -1)
+        instructions = processor.encode_instructions([*batch, *(batch[-1:] * rest)])
+        return len(batch), torch.cat([pixels, filler]), instructions
 
-    starts = range(0, len(references), BATCH_IMAGES)
-    batches = (references[start : start + BATCH_IMAGES] for start in starts)
-    for count, pixels in prefetch(load, batches, workers):
-        yield encode_images(model, pixels)[:count].float().cpu()
+    starts = range(0, len(views), BATCH_IMAGES)
+    batches = (views[start : start + BATCH_IMAGES] for start in starts)
+    for count, pixels, instructions in prefetch(load, batches, workers):
+        yield encode_images(model, pixels, instructions)[:count].float().cpu()

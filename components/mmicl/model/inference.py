@@ -13,6 +13,7 @@ from torch.nn import functional
 from mmicl.errors import DataError
 from mmicl.model.features import FeatureStore, compute_features
 from mmicl.model.processor import IGNORED
+from mmicl.model.views import View
 
 if TYPE_CHECKING:
     from transformers import Blip2ForConditionalGeneration
@@ -171,23 +172,26 @@ class Predictor:
             rows = order[start : start + self.batch_size]
             batch = self.processor.pad([ids[row] for row in rows])
             input_ids, mask = batch["input_ids"].to(device), batch["attention_mask"].to(device)
-            features = self._features([name for row in rows for name in images[row]]).to(device)
+            views = [
+                view for row in rows for view in self.processor.views(prompts[row], images[row])
+            ]
+            features = self._features(views).to(device)
             projected = project_features(self.model, features)
             embeddings = embed_prompts(self.model, input_ids, projected)
             encoder = self.model.language_model.get_encoder()
             states = encoder(inputs_embeds=embeddings, attention_mask=mask).last_hidden_state
             yield rows, states, mask
 
-    def _features(self, references: Sequence[str]) -> torch.Tensor:
-        """Features [references, queries, hidden] from the store or from the pictures."""
+    def _features(self, views: Sequence[View]) -> torch.Tensor:
+        """Features [views, queries, hidden] from the store or from the pictures."""
         known = self.features if self.features is not None else ()
-        missing = sorted({name for name in references if name not in known})
-        values: dict[str, torch.Tensor] = {}
+        missing = sorted({view for view in views if view.key not in known})
+        values: dict[View, torch.Tensor] = {}
         if missing:
             computed = compute_features(missing, self.images, self.model, self.processor)
             values = dict(zip(missing, torch.cat(list(computed)), strict=True))
-        if not references:
+        if not views:
             return torch.zeros(0, self.processor.num_query_tokens, 1)
         return torch.stack(
-            [values[name] if name in values else self.features.get(name) for name in references]  # type: ignore[union-attr]
+            [values[view] if view in values else self.features.get(view.key) for view in views]  # type: ignore[union-attr]
         )

@@ -1,9 +1,10 @@
-"""InstructBLIP checkpoints as BLIP-2 models.
+"""InstructBLIP checkpoints as BLIP-2 models, or with the text path of their Q-Former.
 
 MMICL feeds no instruction to the Q-Former, not even with InstructBLIP weights (every script of the
 released code switches it off). Without text, InstructBLIP's Q-Former computes what BLIP-2's does:
 the same query path; its word embeddings and the feed-forward layers of the text path are not used,
-and are left out here.
+and are left out here. `model.instruct_qformer` keeps them: that is InstructBLIP's own protocol, and
+what a comparison with its published figures needs.
 """
 
 import copy
@@ -24,16 +25,25 @@ _TEXT_PATH = re.compile(
 _RENAMED = ("qformer.embeddings.layernorm.", "qformer.layernorm.")
 
 
-def load_instructblip(
-    place: str, *, dtype: torch.dtype, **options: Any
-) -> "Blip2ForConditionalGeneration":
-    """Load an InstructBLIP or released MMICL checkpoint, and convert it.
+def load_instructblip(place: str, *, dtype: torch.dtype, instruct: bool, **options: Any) -> Any:
+    """Load an InstructBLIP or released MMICL checkpoint.
+
+    Args:
+        place: A folder in the hub's layout, or a hub id.
+        dtype: Of the weights in memory.
+        instruct: Whether its Q-Former is to read instructions; else the model is converted.
+        options: Of `from_pretrained`.
+
+    Returns:
+        An `InstructBlipForConditionalGeneration`, or a `Blip2ForConditionalGeneration`.
 
     Raises:
         UserError: As `read_checkpoint`.
     """
     from transformers import InstructBlipForConditionalGeneration
 
+    if instruct:
+        return read_checkpoint(InstructBlipForConditionalGeneration, place, dtype=dtype, **options)
     # The Q-Former's word embeddings may have any number of rows: the released code resizes them to
     # the Q-Former tokenizer's, and config.json does not always say so.
     return convert_instructblip(

@@ -25,7 +25,7 @@ from mmicl.model.lora import (
     is_adapter,
     merge_adapters,
 )
-from mmicl.model.processor import MmiclProcessor
+from mmicl.model.processor import MmiclProcessor, reads_instructions
 from mmicl.model.tiny import BACKBONES
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def load_model(
     base: str,
     revision: str | None = None,
     *,
+    instruct: bool | None = None,
     trained: Sequence[Path] = (),
     dtype: torch.dtype = torch.float32,
 ) -> "tuple[Blip2ForConditionalGeneration, MmiclProcessor]":
@@ -48,6 +49,9 @@ def load_model(
     Args:
         base: `builtin:tiny`, a folder in the hub's layout, or a hub id.
         revision: Commit of a hub id.
+        instruct: Whether the Q-Former reads the instruction. It does what BLIP-2's does where it
+            does not; otherwise the model is an InstructBLIP one, which has all that is used of a
+            BLIP-2 model here. None as the folder says, which `export_model` wrote.
         trained: Folders that `save_trained` wrote; put over the base's weights in this order.
         dtype: Of the weights in memory.
 
@@ -61,11 +65,12 @@ def load_model(
     disable_progress_bar()
     place = locate_base(base)
     options: dict[str, Any] = {"revision": revision, "local_files_only": Path(place).is_dir()}
+    instruct = reads_instructions(place) if instruct is None else instruct
     try:
-        model = _load_weights(place, base, dtype, options)
+        model = _load_weights(place, base, dtype, instruct, options)
     except (OSError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
         raise _refuse(base, error) from None
-    processor = load_processor(base, revision)
+    processor = load_processor(base, revision, instruct=instruct)
     _fit_tokens(model, processor, base)
     for parameter in model.parameters():
         # Weights mapped from a file lie at odd addresses, and matrix products round by address.
@@ -78,14 +83,18 @@ def load_model(
     return model.eval(), processor
 
 
-def load_processor(base: str, revision: str | None = None) -> MmiclProcessor:
-    """The tokenizer and the image processor of a base, without its weights.
+def load_processor(
+    base: str, revision: str | None = None, *, instruct: bool | None = None
+) -> MmiclProcessor:
+    """The tokenizers and the image processor of a base, without its weights.
 
     Raises:
         UserError: The base lacks files, or cannot be had from the hub.
     """
     try:
-        return MmiclProcessor.from_pretrained(locate_base(base), revision=revision)
+        return MmiclProcessor.from_pretrained(
+            locate_base(base), revision=revision, instruct=instruct
+        )
     except (OSError, ValueError) as error:
         raise _refuse(base, error) from None
 
@@ -99,7 +108,7 @@ def _refuse(base: str, error: Exception) -> UserError:
 
 
 def _load_weights(
-    place: str, base: str, dtype: torch.dtype, options: dict[str, Any]
+    place: str, base: str, dtype: torch.dtype, instruct: bool, options: dict[str, Any]
 ) -> "Blip2ForConditionalGeneration":
     """The weights of a BLIP-2 or InstructBLIP checkpoint, as a BLIP-2 model."""
     from transformers import AutoConfig, Blip2ForConditionalGeneration
@@ -107,9 +116,15 @@ def _load_weights(
     options = {**options, "trust_remote_code": False}
     kind = AutoConfig.from_pretrained(place, **options).model_type
     if kind == INSTRUCTBLIP:
-        return load_instructblip(place, dtype=dtype, **options)
+        return load_instructblip(place, dtype=dtype, instruct=instruct, **options)
     if kind != BLIP2:
         raise UserError(f"the model is of type {kind}, not {BLIP2} or {INSTRUCTBLIP}", where=base)
+    if instruct:
+        raise UserError(
+            "the Q-Former of a BLIP-2 model reads no instruction",
+            where=base,
+            remedy="start from InstructBLIP, or set model.instruct_qformer to false",
+        )
     return read_checkpoint(Blip2ForConditionalGeneration, place, dtype=dtype, **options)
 
 
@@ -163,7 +178,7 @@ def _fit_tokens(
 ) -> None:
     """Tell the model its placeholder, and see that its tables have room for all tokens."""
     config: Any = model.config
-    if not config.is_encoder_decoder:
+    if config.use_decoder_only_language_model:
         raise UserError(
             f"the language model ({config.text_config.model_type}) is not an encoder-decoder",
             where=base,

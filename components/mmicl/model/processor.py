@@ -5,6 +5,7 @@ images of a whole batch lie in one tensor, in the order of their placeholders.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 
 from mmicl.errors import DataError, UserError
 from mmicl.files import read_json, write_json
+from mmicl.model.views import View
 from mmicl.records import MAX_PROXIES, PLACEHOLDER, proxy
 
 if TYPE_CHECKING:
@@ -26,7 +28,10 @@ IGNORED = -100
 """Label of padding: no loss."""
 _HUB_IMAGE = "<image>"
 _RECORD = "processor_config.json"
-_QUERIES, _TAGS = "num_query_tokens", "image_tags"
+_QUERIES, _TAGS, _INSTRUCT = "num_query_tokens", "image_tags", "instruct_qformer"
+_INSTRUCT_FOLDER = "qformer_tokenizer"
+"""Where InstructBLIP's checkpoints have the tokenizer of their Q-Former."""
+_SPECIAL = re.compile("|".join(map(re.escape, (PLACEHOLDER, *map(proxy, range(MAX_PROXIES))))))
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class Targets:
 class MmiclProcessor:
     """Tokenizer and image processor of one model, for prompts with interleaved images.
 
-    `image_tags` tells whether the model was trained with tags around each image's tokens.
+    `image_tags` tells whether the model was trained with tags around each image's tokens,
+    `instruct_tokenizer` is there where its Q-Former reads the instruction.
     """
 
     def __init__(
@@ -54,10 +60,12 @@ class MmiclProcessor:
         num_query_tokens: int,
         *,
         image_tags: bool = False,
+        instruct_tokenizer: "PreTrainedTokenizerBase | None" = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.image_processor = image_processor
         self.num_query_tokens, self.image_tags = num_query_tokens, image_tags
+        self.instruct_tokenizer = instruct_tokenizer
         self.pad_id = _single_id(tokenizer, str(tokenizer.pad_token))
         self.placeholder_id = _single_id(tokenizer, PLACEHOLDER)
 
@@ -71,7 +79,9 @@ class MmiclProcessor:
         return [_single_id(self.tokenizer, proxy(index)) for index in range(MAX_PROXIES)]
 
     @classmethod
-    def from_pretrained(cls, place: str | Path, *, revision: str | None = None) -> "MmiclProcessor":
+    def from_pretrained(
+        cls, place: str | Path, *, revision: str | None = None, instruct: bool | None = None
+    ) -> "MmiclProcessor":
         """The processor of a model or of what `save_pretrained` wrote.
 
         MMICL's tokens are added where the tokenizer lacks them.
@@ -79,6 +89,7 @@ class MmiclProcessor:
         Args:
             place: A folder in the hub's layout, or a hub id.
             revision: Commit of a hub id.
+            instruct: Whether the Q-Former reads the instruction; None as `reads_instructions`.
 
         Raises:
             OSError, ValueError: As transformers' own, for files that are missing or damaged.
@@ -99,6 +110,9 @@ class MmiclProcessor:
             images,
             record.get(_QUERIES) or _read_queries(place, options),
             image_tags=record.get(_TAGS, False),
+            instruct_tokenizer=_load_instruct_tokenizer(place, options)
+            if (reads_instructions(place) if instruct is None else instruct)
+            else None,
         )
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -107,7 +121,10 @@ class MmiclProcessor:
         self.tokenizer.save_pretrained(folder)
         self.image_processor.save_pretrained(folder)
         # No processor_class: transformers' own Blip2Processor takes one image a prompt.
-        told = {_QUERIES: self.num_query_tokens, _TAGS: self.image_tags}
+        told: dict[str, Any] = {_QUERIES: self.num_query_tokens, _TAGS: self.image_tags}
+        if self.instruct_tokenizer is not None:
+            self.instruct_tokenizer.save_pretrained(folder / _INSTRUCT_FOLDER)
+            told[_INSTRUCT] = True
         write_json(folder / _RECORD, told)
 
     def __call__(
@@ -128,7 +145,7 @@ class MmiclProcessor:
 
         Returns:
             `input_ids` and `attention_mask` [prompts, tokens], `pixel_values` [images, 3, height,
-            width] (left out where no prompt has an image).
+            width] (left out where no prompt has an image), and what `encode_instructions` gives.
 
         Raises:
             DataError: A prompt has another number of placeholders than images; names it.
@@ -144,6 +161,9 @@ class MmiclProcessor:
         batch = self.pad(ids)
         if flat:
             batch["pixel_values"] = self.pixels(flat)
+            shown = zip(text, images, strict=True)
+            views = [view for prompt, row in shown for view in self.views(prompt, [""] * len(row))]
+            batch |= self.encode_instructions(views)
         return BatchFeature(batch)
 
     def encode(
@@ -186,6 +206,46 @@ class MmiclProcessor:
         values = self.image_processor(list(images), return_tensors="np")["pixel_values"]
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
 
+    def views(self, prompt: str, images: Sequence[str]) -> list[View]:
+        """A prompt's images as the Q-Former is to meet them.
+
+        What it reads is the prompt without placeholders and proxies, which are the language
+        model's (the released code decodes the prompt without special tokens).
+        """
+        if self.instruct_tokenizer is None:
+            return [View(image) for image in images]
+        instruction = " ".join(_SPECIAL.sub(" ", prompt).split())
+        return [View(image, instruction) for image in images]
+
+    def encode_instructions(self, views: Sequence[View]) -> dict[str, torch.Tensor]:
+        """What the Q-Former reads beside each image; empty where it reads nothing.
+
+        Of an instruction that is too long the end is kept, where the question is.
+
+        Returns:
+            `qformer_input_ids` and `qformer_attention_mask`, [views, tokens].
+        """
+        if self.instruct_tokenizer is None:
+            return {}
+        told = self.instruct_tokenizer(
+            [view.instruction for view in views],
+            padding=True, truncation=True, return_tensors="pt",
+        )  # fmt: skip
+        return {
+            "qformer_input_ids": torch.as_tensor(told["input_ids"]),
+            "qformer_attention_mask": torch.as_tensor(told["attention_mask"]),
+        }
+
+    def describe_reading(self) -> dict[str, Any]:
+        """What makes token ids of an instruction; empty where the Q-Former reads none."""
+        tokenizer: Any = self.instruct_tokenizer
+        if tokenizer is None:
+            return {}
+        told = json.loads(tokenizer.backend_tokenizer.to_str())
+        # How the last call padded and cut, which says nothing of the next.
+        kept = {name: it for name, it in told.items() if name not in ("padding", "truncation")}
+        return {**kept, "max_tokens": tokenizer.model_max_length}
+
     def encode_targets(self, text: Sequence[str], max_tokens: int | None = None) -> Targets:
         """Labels of target texts, each with its end token.
 
@@ -204,6 +264,23 @@ class MmiclProcessor:
     def decode(self, ids: torch.Tensor) -> list[str]:
         """Texts of generated token ids [texts, tokens], without special tokens."""
         return [text.strip() for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True)]
+
+
+def reads_instructions(place: str | Path) -> bool:
+    """Whether a model that `save_pretrained` wrote has a Q-Former that reads the instruction."""
+    return bool(_read_record(str(place)).get(_INSTRUCT, False))
+
+
+def _load_instruct_tokenizer(place: str, options: dict[str, Any]) -> "PreTrainedTokenizerBase":
+    """The Q-Former's tokenizer, which cuts from the left what its positions do not hold."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    options = {"trust_remote_code": False, **options}
+    shape = AutoConfig.from_pretrained(place, **options).qformer_config
+    return AutoTokenizer.from_pretrained(
+        place, subfolder=_INSTRUCT_FOLDER, truncation_side="left",
+        model_max_length=shape.max_position_embeddings, **options,
+    )  # fmt: skip
 
 
 def add_mmicl_tokens(tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedTokenizerBase":

@@ -22,7 +22,10 @@ def package(paths: Paths, config: Config) -> dict[str, object]:
     from mmicl.model.loading import export_model, load_model
 
     model, processor = load_model(
-        config.model.base, config.model.revision, trained=[paths.pretrained, paths.finetuned]
+        config.model.base,
+        config.model.revision,
+        instruct=config.model.instruct_qformer,
+        trained=[paths.pretrained, paths.finetuned],
     )
     processor.image_tags = config.build.scheme.tags
     export_model(model, processor, paths.export)

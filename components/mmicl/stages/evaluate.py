@@ -40,7 +40,10 @@ def run(context: StageContext) -> None:
     from mmicl.model.loading import load_model
 
     model, processor = load_model(
-        config.model.base, config.model.revision, trained=[paths.pretrained, paths.finetuned]
+        config.model.base,
+        config.model.revision,
+        instruct=config.model.instruct_qformer,
+        trained=[paths.pretrained, paths.finetuned],
     )
     model.to("cuda" if torch.cuda.is_available() else "cpu")  # type: ignore[arg-type]
     images = ImageStore([paths.images(name) for name in config.datasets])

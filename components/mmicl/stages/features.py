@@ -23,14 +23,17 @@ def run(context: StageContext) -> None:
 
     torch.set_num_threads(config.launch.threads)
     model, processor = load_model(
-        config.model.base, config.model.revision, trained=[paths.pretrained]
+        config.model.base,
+        config.model.revision,
+        instruct=config.model.instruct_qformer,
+        trained=[paths.pretrained],
     )
     rows = [
         row
         for name in ("finetune", "val")
         for row in read_rows(paths.mic / f"{name}.parquet", Sample)
     ]
-    references = {image for row in rows for image in row.images}
+    views = {view for row in rows for view in processor.views(row.prompt, row.images)}
     precision = config.features.precision
     key = feature_key(model, processor, precision)
     folder = paths.cache("features") / key
@@ -40,7 +43,7 @@ def run(context: StageContext) -> None:
     gpu = torch.cuda.is_available()
     move_encoder(model, torch.device("cuda" if gpu else "cpu"))
     computed = store.ensure(
-        references,
+        views,
         ImageStore([paths.images(name) for name in config.datasets]),
         model,
         processor,
@@ -51,9 +54,9 @@ def run(context: StageContext) -> None:
     queries, hidden = store.shape or (0, 0)
     write_json(
         paths.features,
-        {"key": key, "number": len(references), "shape": [queries, hidden], "precision": precision},
+        {"key": key, "number": len(views), "shape": [queries, hidden], "precision": precision},
     )
-    context.facts.update(images=len(references), computed=computed)
+    context.facts.update(images=len(views), computed=computed)
 
 
 def _show(done: int, number: int) -> None:

@@ -10,17 +10,18 @@ from PIL import Image
 
 from mmicl.errors import DataError
 from mmicl.model.processor import IGNORED, MmiclProcessor
+from mmicl.model.views import View
 from mmicl.train.order import batch_indices, plan_micro_batches
 
 if TYPE_CHECKING:
     from mmicl.images.store import ImageStore
+    from mmicl.model.features import FeatureStore
     from mmicl.records import Sample
 
 PIXEL_CACHE_BYTES = 256 * 2**20
 
-VisualLoader = Callable[[str], torch.Tensor]
-"""What the model takes of an image reference: pixels [3, height, width], or features
-[queries, hidden]."""
+VisualLoader = Callable[[View], torch.Tensor]
+"""What the model takes of an image: pixels [3, height, width], or features [queries, hidden]."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class BatchMaker:
     Args:
         samples: The table.
         processor: The model's.
-        visual: Gives pixels or features of an image reference.
+        visual: Gives pixels or features of an image.
         ranks: How many processes share a batch.
         rank: This one.
         micro_batch: Rows that go through the model together, at the most.
@@ -157,10 +158,15 @@ class BatchMaker:
             if place is None:
                 own[row] = IGNORED
         longest = max(1, int((own != IGNORED).sum(dim=1).max()))
-        owners = {image: rows[place] for place in places for image in rows[place].images}
-        numbers = {image: number for number, image in enumerate(owners)}
-        visual = [self._load(row, image) for image, row in owners.items()]
-        slots = [numbers[image] for place in places for image in rows[place].images]
+        views = [
+            (view, rows[place])
+            for place in places
+            for view in self.processor.views(rows[place].prompt, rows[place].images)
+        ]
+        owners = dict(views)
+        numbers = {view: number for number, view in enumerate(owners)}
+        visual = [self._load(row, view) for view, row in owners.items()]
+        slots = [numbers[view] for view, _ in views]
         return MicroBatch(
             input_ids=prompts["input_ids"],
             attention_mask=prompts["attention_mask"],
@@ -172,19 +178,24 @@ class BatchMaker:
             names=tuple(rows[place].id for place in places),
         )
 
-    def _load(self, sample: "Sample", image: str) -> torch.Tensor:
+    def _load(self, sample: "Sample", view: View) -> torch.Tensor:
         try:
-            return self.visual(image)
+            return self.visual(view)
         except DataError as error:
             raise DataError(str(error), where=sample.id) from None
 
 
 def load_pixels(images: "ImageStore", processor: MmiclProcessor) -> VisualLoader:
-    """Pixels of image references, the most recent ones kept in memory."""
+    """Pixels of images, the most recent ones kept in memory."""
     entry = processor.pixels([Image.new("RGB", (1, 1))]).nbytes
 
     @lru_cache(maxsize=max(1, PIXEL_CACHE_BYTES // entry))
     def load(reference: str) -> torch.Tensor:
         return processor.pixels([images.load(reference)])[0]
 
-    return load
+    return lambda view: load(view.image)
+
+
+def load_features(store: "FeatureStore") -> VisualLoader:
+    """Features from a store, read where a batch needs them."""
+    return lambda view: store.get(view.key)

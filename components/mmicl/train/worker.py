@@ -159,8 +159,9 @@ def prepare_trainer(
     from mmicl.train.validation import Validator
 
     start_ranks()
+    base = job.config.model
     model, processor = load_model(
-        job.config.model.base, job.config.model.revision, trained=job.trained
+        base.base, base.revision, instruct=base.instruct_qformer, trained=job.trained
     )
     images = ImageStore([job.paths.images(name) for name in job.config.datasets])
     visual = _choose_visual(job, model, processor, images)
@@ -223,7 +224,7 @@ def _choose_visual(
 ) -> "VisualLoader":
     """Pixels for stage I; for stage II the features that the frozen half made of them."""
     from mmicl.model.features import FeatureStore, feature_key
-    from mmicl.train.batches import load_pixels
+    from mmicl.train.batches import load_features, load_pixels
 
     if job.stage == "pretrain":
         return load_pixels(images, processor)
@@ -234,7 +235,7 @@ def _choose_visual(
             where=job.paths.features,
             remedy="run the stage features again",
         )
-    return FeatureStore(job.paths.cache("features") / key, key, precision).get
+    return load_features(FeatureStore(job.paths.cache("features") / key, key, precision))
 
 
 def _checkpoint_facts(job: Job, names: list[str]) -> dict[str, Any]:
@@ -272,7 +273,10 @@ def _hand_on(job: Job, progress: "Progress") -> None:
     from mmicl.model.loading import load_model
 
     progress.say(f"nothing to train ({job.stage}.steps is 0)")
-    model, _ = load_model(job.config.model.base, job.config.model.revision, trained=job.trained)
+    base = job.config.model
+    model, _ = load_model(
+        base.base, base.revision, instruct=base.instruct_qformer, trained=job.trained
+    )
     parameters = dict(model.named_parameters())
     tensors = {name: parameters[name] for name in select_trainable(model, job.recipe)}
     facts = {

@@ -20,6 +20,7 @@ from mmicl.model.features import (
     feature_key,
 )
 from mmicl.model.freeze import RECIPES, select_trainable
+from mmicl.model.views import View
 
 Pictures = tuple[ImageStore, list[str]]
 
@@ -36,7 +37,8 @@ def test_cached_features_are_those_of_the_model(
     images, references = pictures
     crop = f"{references[0]}@10,5,50,60"
     store = FeatureStore(tmp_path / "store", key)
-    assert store.ensure([*references, crop, crop, "blank"], images, model, processor) == 42
+    wanted = map(View, [*references, crop, crop, "blank"])
+    assert store.ensure(wanted, images, model, processor) == 42
     for reference in (references[7], crop, "blank"):
         pixels = processor.pixels([images.load(reference)])
         with torch.no_grad():
@@ -65,8 +67,8 @@ def test_no_recipe_but_stage_ones_learns_behind_cached_features(tiny: Tiny, reci
 
 def test_values_do_not_depend_on_what_else_was_asked_for(tiny: Tiny, pictures: Pictures) -> None:
     images, references = pictures
-    alone = next(compute_features(references[33:34], images, *tiny))[0]
-    together = torch.cat(list(compute_features(references, images, *tiny)))[33]
+    alone = next(compute_features([View(references[33])], images, *tiny))[0]
+    together = torch.cat(list(compute_features([*map(View, references)], images, *tiny)))[33]
     assert torch.equal(alone, together)
 
 
@@ -81,11 +83,11 @@ def test_an_interrupted_run_goes_on(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        FeatureStore(tmp_path, key).ensure(references, images, *tiny, on_progress=stop)
+        FeatureStore(tmp_path, key).ensure(map(View, references), images, *tiny, on_progress=stop)
     store = FeatureStore(tmp_path, key)
     assert len(store) == 32
-    assert store.ensure(references, images, *tiny) == 8
-    assert store.ensure(references, images, *tiny) == 0
+    assert store.ensure(map(View, references), images, *tiny) == 8
+    assert store.ensure(map(View, references), images, *tiny) == 0
 
 
 def test_two_processes_write_what_one_writes(
@@ -97,7 +99,7 @@ def test_two_processes_write_what_one_writes(
     torch.set_num_threads(1)  # as the stage does: forked processes share no thread pool
     for name, processes in (("one", 1), ("two", 2)):
         store = FeatureStore(tmp_path / name, key)
-        assert store.ensure(references, images, *tiny, processes=processes) == 40
+        assert store.ensure(map(View, references), images, *tiny, processes=processes) == 40
         assert len(store) == 40
     torch.set_num_threads(threads)
     one, two = (
@@ -115,7 +117,7 @@ def test_what_a_process_cannot_compute_is_told_by_its_caller(
     monkeypatch.setattr(features, "SHARD_IMAGES", 16)
     store = FeatureStore(tmp_path, key)
     with pytest.raises(DataError, match="0000000"):
-        store.ensure([*references, "0" * 64], images, *tiny, processes=2)
+        store.ensure(map(View, [*references, "0" * 64]), images, *tiny, processes=2)
     assert len(store) >= 16
 
 
@@ -123,7 +125,7 @@ def test_a_shard_without_its_record_does_not_exist(
     tiny: Tiny, pictures: Pictures, key: str, tmp_path: Path
 ) -> None:
     images, references = pictures
-    FeatureStore(tmp_path, key).ensure(references, images, *tiny)
+    FeatureStore(tmp_path, key).ensure(map(View, references), images, *tiny)
     next(tmp_path.glob("features-*.json")).unlink()
     with pytest.raises(DataError, match="no features of this image"):
         FeatureStore(tmp_path, key).get(references[0])
@@ -135,7 +137,7 @@ def test_features_of_other_weights_are_refused(
     model, processor = tiny
     images, references = pictures
     store = FeatureStore(tmp_path, key)
-    store.ensure(references[:2], images, model, processor)
+    store.ensure(map(View, references[:2]), images, model, processor)
     with torch.no_grad():
         model.query_tokens += 1e-3
     changed = feature_key(model, processor, "fp32")
@@ -143,7 +145,7 @@ def test_features_of_other_weights_are_refused(
     with pytest.raises(DataError, match="these are features of key"):
         FeatureStore(tmp_path, changed)
     with pytest.raises(DataError, match="the model makes features of key"):
-        store.ensure(references, images, model, processor)
+        store.ensure(map(View, references), images, model, processor)
 
 
 def test_the_key_follows_preprocessing_and_precision_but_not_the_language_model(
@@ -168,7 +170,7 @@ def test_a_shard_that_was_cut_is_refused(
     tiny: Tiny, pictures: Pictures, key: str, tmp_path: Path
 ) -> None:
     images, references = pictures
-    FeatureStore(tmp_path, key).ensure(references, images, *tiny)
+    FeatureStore(tmp_path, key).ensure(map(View, references), images, *tiny)
     shard = next(tmp_path.glob("*.safetensors"))
     shard.write_bytes(shard.read_bytes()[:-5])
     with pytest.raises(DataError, match="bytes instead of"):
@@ -181,7 +183,7 @@ def test_damage_is_found_and_mended(
 ) -> None:
     images, references = pictures
     whole = FeatureStore(tmp_path, key)
-    whole.ensure(references, images, *tiny)
+    whole.ensure(map(View, references), images, *tiny)
     assert discard_damaged(tmp_path) == []
     before = whole.get(references[0])
     shard = next(tmp_path.glob("*.safetensors"))
@@ -192,14 +194,14 @@ def test_damage_is_found_and_mended(
         shard.write_bytes(data if damage == "flip" else data[:-5])
     assert discard_damaged(tmp_path) == [shard.name]
     mended = FeatureStore(tmp_path, key)
-    assert mended.ensure(references, images, *tiny) == len(references)
+    assert mended.ensure(map(View, references), images, *tiny) == len(references)
     assert torch.equal(mended.get(references[0]), before)
 
 
 def test_half_precision_is_stored_as_such(tiny: Tiny, pictures: Pictures, tmp_path: Path) -> None:
     images, references = pictures
     store = FeatureStore(tmp_path, feature_key(*tiny, "bf16"), "bf16")
-    store.ensure(references[:1], images, *tiny)
+    store.ensure(map(View, references[:1]), images, *tiny)
     assert store.get(references[0]).dtype == torch.float32
     record = json.loads(next(tmp_path.glob("features-*.json")).read_text())
     assert record["bytes"] < 8 * 128 * 4

@@ -8,6 +8,7 @@ from mmicl.errors import DataError
 from mmicl.images.store import ImageStore
 from mmicl.model.features import FeatureStore, feature_key
 from mmicl.model.inference import Predictor, embed_prompts, project_features
+from mmicl.model.views import View
 
 Pictures = tuple[ImageStore, list[str]]
 PROMPTS = [
@@ -72,7 +73,7 @@ def test_results_do_not_depend_on_batch_order_or_cache(
     images, references = pictures
     names = draw_images(references)
     store = FeatureStore(tmp_path, feature_key(model, processor, "fp32"))
-    store.ensure(references[:4], images, model, processor)
+    store.ensure(map(View, references[:4]), images, model, processor)
     one = Predictor(model, processor, images, batch_size=1)
     many = Predictor(model, processor, images, store, batch_size=8)
     turned = [PROMPTS[::-1], names[::-1], CANDIDATES[::-1]]

@@ -81,7 +81,7 @@ def make_batches(
         micro
         for rank in range(ranks)
         for micro in BatchMaker(
-            samples, tiny[1], lambda image: visual[int(image)], ranks=ranks, rank=rank,
+            samples, tiny[1], lambda view: visual[int(view.image)], ranks=ranks, rank=rank,
             micro_batch=micro_batch, micro_tokens=micro_tokens, max_target_tokens=16,
         ).make(range(len(rows))).micro_batches
     ]  # fmt: skip

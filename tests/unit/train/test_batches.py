@@ -7,6 +7,7 @@ from train_samples import feature, make_samples
 from mmicl.errors import DataError
 from mmicl.model.processor import IGNORED, MmiclProcessor
 from mmicl.model.tiny import QUERIES
+from mmicl.model.views import View
 from mmicl.train.batches import BatchMaker, StepBatch, load_pixels
 
 SAMPLES = make_samples(23)
@@ -80,7 +81,7 @@ def test_a_micro_batch_keeps_to_its_tokens(processor: MmiclProcessor) -> None:
 def test_images_stand_in_the_order_of_their_placeholders(processor: MmiclProcessor) -> None:
     by_name = {row.id: row for row in SAMPLES}
     for micro in make(processor, 1, 0, micro_batch=7).micro_batches:
-        expected = [feature(image) for name in micro.names for image in by_name[name].images]
+        expected = [feature(View(image)) for name in micro.names for image in by_name[name].images]
         assert torch.equal(micro.visual[micro.slots], torch.stack(expected))
         placeholders = int((micro.input_ids == processor.placeholder_id).sum())
         assert placeholders == QUERIES * len(expected)
@@ -91,9 +92,9 @@ def test_a_picture_that_images_share_is_loaded_once(processor: MmiclProcessor) -
     other = SAMPLES[5].model_copy(update={"images": (shared, "9-0")})
     asked: list[str] = []
 
-    def load(image: str) -> torch.Tensor:
-        asked.append(image)
-        return feature(image)
+    def load(view: View) -> torch.Tensor:
+        asked.append(view.image)
+        return feature(view)
 
     maker = BatchMaker(
         [SAMPLES[2], other], processor, load, ranks=1, rank=0, micro_batch=2, micro_tokens=10_000,
@@ -103,7 +104,7 @@ def test_a_picture_that_images_share_is_loaded_once(processor: MmiclProcessor) -
     assert sorted(asked) == sorted([own, shared, "9-0"])
     assert len(micro.visual) == 3
     rows = {SAMPLES[2].id: (own, shared), other.id: (shared, "9-0")}
-    expected = [feature(image) for name in micro.names for image in rows[name]]
+    expected = [feature(View(image)) for name in micro.names for image in rows[name]]
     assert torch.equal(micro.visual[micro.slots], torch.stack(expected))
 
 
@@ -135,8 +136,8 @@ def test_a_sample_whose_counts_do_not_fit_is_named(processor: MmiclProcessor) ->
 
 
 def test_a_missing_image_names_its_sample(processor: MmiclProcessor) -> None:
-    def fail(reference: str) -> torch.Tensor:
-        raise DataError("no such picture in the store", where=reference)
+    def fail(view: View) -> torch.Tensor:
+        raise DataError("no such picture in the store", where=view.image)
 
     maker = BatchMaker(
         SAMPLES, processor, fail, ranks=1, rank=0, micro_batch=4, micro_tokens=100,
@@ -151,5 +152,5 @@ def test_pixels_are_the_processors(processor: MmiclProcessor) -> None:
 
     load = load_pixels(ImageStore([]), processor)
     blank = ImageStore([]).load("blank")
-    assert torch.equal(load("blank"), processor.pixels([blank])[0])
-    assert load("blank") is load("blank")  # decoded once
+    assert torch.equal(load(View("blank")), processor.pixels([blank])[0])
+    assert load(View("blank")) is load(View("blank", "what is it?"))  # decoded once

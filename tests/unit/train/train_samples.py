@@ -2,6 +2,7 @@
 
 import torch
 
+from mmicl.model.views import View
 from mmicl.records import Sample
 
 WORDS = ["a", "red", "circle", "is", "left", "of", "the", "small", "blue", "square"]
@@ -31,7 +32,7 @@ def make_samples(number: int, images: int = 2) -> list[Sample]:
     return rows
 
 
-def feature(reference: str) -> torch.Tensor:
+def feature(view: View) -> torch.Tensor:
     """Features [8, 128] that tell which image they are of."""
-    index, _, place = reference.partition("-")
+    index, _, place = view.image.partition("-")
     return torch.full((8, 128), int(index) + 0.1 * int(place))

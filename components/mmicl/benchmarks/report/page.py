@@ -195,8 +195,8 @@ def _draw_published(scores: Sequence[Score]) -> list[str]:
         "dataset is that set, whole. Only figures with as many worked examples (shots) are set "
         "beside a score. Those not verified were not checked against the source's own table. "
         "InstructBLIP's figures are of its own protocol, in which the Q-Former reads the "
-        "instruction; here it is fed none, whatever the checkpoint, as MMICL does, so what an "
-        "InstructBLIP checkpoint scores here is not that protocol.</p>",
+        "instruction: an InstructBLIP checkpoint is asked so where model.instruct_qformer is true, "
+        "and as MMICL asks it, without, where it is not.</p>",
         '<table><tr><th>benchmark</th><th>metric</th><th class="figure">shots</th>'
         '<th class="figure">here</th><th class="figure">published</th><th>system</th>'
         "<th>source</th><th>verified</th><th>note</th></tr>",
