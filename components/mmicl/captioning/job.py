@@ -17,7 +17,7 @@ from mmicl.errors import ResourceError, UserError
 from mmicl.images.decoding import ImageError, check_picture, decode
 from mmicl.model.prefetch import prefetch
 from mmicl.sources.img2dataset import DONE, Fetched, Piece, read_members, read_picture_of
-from mmicl.sources.reading import RecordError, explain_invalid
+from mmicl.sources.official import RecordError, explain_invalid
 from mmicl.sources.texts import check_plain
 
 ROWS, WEB, SYNTHETIC = "rows", "web", "synthetic"

@@ -18,8 +18,9 @@ from mmicl.images.ahead import Checker
 from mmicl.images.checks import Check
 from mmicl.images.store import Scout
 from mmicl.records import Example, Rejected
+from mmicl.sources.official import Record
 from mmicl.sources.reader import Reader
-from mmicl.sources.reading import ReadContext, Record
+from mmicl.sources.reading import ReadContext
 from mmicl.supervision import Stream
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,9 @@ from pydantic import Field
 from mmicl.records import Example
 from mmicl.sources.coco import group_name, photo_places
 from mmicl.sources.json_tables import keep_public
+from mmicl.sources.official import Official, Record, Text
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, Text
+from mmicl.sources.reading import SPLITS, ReadContext
 from mmicl.sources.texts import check_choice, refuse_reserved
 
 

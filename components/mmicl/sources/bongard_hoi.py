@@ -11,8 +11,9 @@ from typing import Any
 
 from mmicl.errors import DataError
 from mmicl.records import Example, Split
+from mmicl.sources.official import Official, Record, RecordError
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError
+from mmicl.sources.reading import SPLITS, ReadContext
 
 SHOTS = 6
 PARTS = tuple(

@@ -3,7 +3,7 @@
 import math
 
 from mmicl.records import ImageBox
-from mmicl.sources.reading import RecordError
+from mmicl.sources.official import RecordError
 
 
 def cut_box(

@@ -14,16 +14,16 @@ from pydantic import ValidationError
 
 from mmicl.errors import DataError
 from mmicl.records import Example, Split
-from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import (
+from mmicl.sources.official import (
     Official,
-    ReadContext,
     Record,
     RecordError,
     Text,
     explain_invalid,
     write_plainly,
 )
+from mmicl.sources.reader import Page, Reader
+from mmicl.sources.reading import ReadContext
 
 KARPATHY = "dataset_coco.json"
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from mmicl.records import Example, crop_reference
 from mmicl.sources.boxes import cut_box
 from mmicl.sources.coco import Annotation, group_name, join_annotations, picture_places
+from mmicl.sources.official import Record, RecordError, dump_meta
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import ReadContext, Record, RecordError, dump_meta
+from mmicl.sources.reading import ReadContext
 
 SMALL_AREA = 32 * 32
 

@@ -10,8 +10,9 @@ from pathlib import PurePosixPath
 
 from mmicl.records import Example
 from mmicl.sources.json_tables import read_object
+from mmicl.sources.official import Official, Record, Text
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, Text
+from mmicl.sources.reading import ReadContext
 
 
 class Made(Official):

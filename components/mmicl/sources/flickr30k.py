@@ -12,8 +12,9 @@ from pydantic import Field
 from mmicl.records import Example, Split
 from mmicl.sources.coco import spread_captions
 from mmicl.sources.json_tables import read_list
+from mmicl.sources.official import Official, Record, RecordError, Text
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text
+from mmicl.sources.reading import ReadContext
 
 FILE = "dataset_flickr30k.json"
 FOLDERS = ("flickr30k-images/", "flickr30k_images/", "images/")

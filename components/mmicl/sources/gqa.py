@@ -15,8 +15,9 @@ from typing import Any
 
 from mmicl.records import Example, Split
 from mmicl.sources.json_tables import read_mapping, read_object
+from mmicl.sources.official import Official, Record, RecordError, Text
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text
+from mmicl.sources.reading import ReadContext
 
 FILES: dict[str, Split] = {"train": "train", "val": "val", "testdev": "test"}
 SCORED = ("val", "testdev")

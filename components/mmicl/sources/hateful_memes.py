@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from mmicl.records import Example, Split
 from mmicl.sources.json_tables import keep_public
+from mmicl.sources.official import Official, Record, RecordError, Text
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text
+from mmicl.sources.reading import ReadContext
 
 FILES: dict[Split, tuple[str, ...]] = {
     "train": ("train.jsonl",),

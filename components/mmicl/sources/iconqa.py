@@ -15,8 +15,9 @@ from pydantic import Field
 
 from mmicl.records import Example
 from mmicl.sources.json_tables import read_mapping
+from mmicl.sources.official import Official, Record, RecordError, Text
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError, Text
+from mmicl.sources.reading import SPLITS, ReadContext
 from mmicl.sources.texts import check_choice, check_plain
 
 ROOTS = ("", "iconqa", "iconqa_data/iconqa")

@@ -24,14 +24,9 @@ import pyarrow.parquet as pq
 
 from mmicl.images.decoding import MAX_BYTES
 from mmicl.records import Example
+from mmicl.sources.official import Official, Record, RecordError, Text
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import (
-    Official,
-    ReadContext,
-    Record,
-    RecordError,
-    Text,
-)
+from mmicl.sources.reading import ReadContext
 
 COLUMNS = ("key", "caption", "status", "sha256", "url")
 PATTERNS = ("**/*.tar", "**/*.parquet")

@@ -8,8 +8,9 @@ video's id, or by id, start and end where a video has several.
 from collections.abc import Iterator
 
 from mmicl.records import Example
+from mmicl.sources.official import Official, Record, Text
 from mmicl.sources.reader import FRAMES, Page, Reader
-from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, Text
+from mmicl.sources.reading import SPLITS, ReadContext
 from mmicl.sources.tables import read_table
 from mmicl.sources.texts import refuse_reserved
 from mmicl.sources.vqa_form import most_common

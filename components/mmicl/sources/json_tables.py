@@ -6,7 +6,8 @@ from typing import Any
 
 from mmicl.errors import DataError
 from mmicl.records import Split
-from mmicl.sources.reading import ReadContext, Record, RecordError, write_plainly
+from mmicl.sources.official import Record, RecordError, write_plainly
+from mmicl.sources.reading import ReadContext
 
 NO_OBJECT = "not a JSON object"
 

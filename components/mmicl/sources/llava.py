@@ -13,8 +13,9 @@ from pydantic import Field
 from mmicl.records import Example
 from mmicl.sources.coco import group_name, photo_places
 from mmicl.sources.mantis import IMAGE_TOKEN, Turn, join_turns
+from mmicl.sources.official import Official, Record, RecordError, Text
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text
+from mmicl.sources.reading import ReadContext
 from mmicl.sources.texts import check_plain
 
 TRAIN, TEST = "llava_instruct_150k.json", "coco2014_val_gpt4_qa_30x3.jsonl"

@@ -13,8 +13,9 @@ from typing import Literal
 from pydantic import AliasChoices, Field
 
 from mmicl.records import Example
+from mmicl.sources.official import Official, Record, RecordError, dump_meta
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError, dump_meta
+from mmicl.sources.reading import SPLITS, ReadContext
 from mmicl.sources.texts import refuse_reserved
 
 IMAGE_TOKEN = "<image>"  # noqa: S105 - of a prompt

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from mmicl.records import Example
 from mmicl.sources.json_tables import read_list
+from mmicl.sources.official import Official, Record, Text
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, Text
+from mmicl.sources.reading import ReadContext
 
 FILE = "filter_cap.json"
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from mmicl.errors import DataError
 from mmicl.files import hash_file
 from mmicl.records import Example
+from mmicl.sources.official import Official, Record, RecordError
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError
+from mmicl.sources.reading import SPLITS, ReadContext
 from mmicl.sources.tables import read_table
 from mmicl.sources.texts import check_plain
 

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 
 from mmicl.records import Example, Split
+from mmicl.sources.official import Official, Record, RecordError, Text
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text
+from mmicl.sources.reading import ReadContext
 from mmicl.sources.tables import read_table
 from mmicl.sources.texts import check_plain
 

@@ -12,8 +12,9 @@ from typing import Literal
 from mmicl.images.decoding import ImageError
 from mmicl.records import Example
 from mmicl.sources.coco import group_name
+from mmicl.sources.official import Official, Record, RecordError, Text, dump_meta
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text, dump_meta
+from mmicl.sources.reading import ReadContext
 
 SUBTASKS = (
     "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark",

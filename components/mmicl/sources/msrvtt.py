@@ -14,8 +14,9 @@ from mmicl.records import Example, Split
 from mmicl.sources.coco import spread_captions
 from mmicl.sources.json_tables import read_list
 from mmicl.sources.msrvtt_qa import FOLDERS
+from mmicl.sources.official import Official, Record, RecordError, Text, explain_invalid
 from mmicl.sources.reader import FRAMES, Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text, explain_invalid
+from mmicl.sources.reading import ReadContext
 
 FILES = ("train_val_videodatainfo.json", "test_videodatainfo.json")
 SPLITS: dict[str, Split] = {"train": "train", "validate": "val", "test": "test"}

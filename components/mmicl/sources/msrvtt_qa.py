@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from mmicl.records import Example, Split
+from mmicl.sources.official import Official, Record, Text, dump_meta
 from mmicl.sources.reader import FRAMES, Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, Text, dump_meta
+from mmicl.sources.reading import ReadContext
 
 FILES: dict[str, Split] = {"train_qa.json": "train", "val_qa.json": "val", "test_qa.json": "test"}
 FOLDERS = ("videos/", "videos/all/", "TrainValVideo/", "TestVideo/", "")

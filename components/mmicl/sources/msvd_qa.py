@@ -7,8 +7,9 @@ number the same questions. The official videos are AVI.
 from collections.abc import Iterator
 
 from mmicl.records import Example
+from mmicl.sources.official import Official, Record, RecordError, Text
 from mmicl.sources.reader import FRAMES, Page, Reader
-from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError, Text
+from mmicl.sources.reading import SPLITS, ReadContext
 from mmicl.sources.tables import read_table
 
 COLUMNS = ("video", "question", "answer", "qid")

@@ -10,8 +10,9 @@ from typing import Literal
 
 from mmicl.errors import DataError
 from mmicl.records import Example
+from mmicl.sources.official import Official, Record, RecordError, Text
 from mmicl.sources.reader import FRAMES, Page, Reader
-from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError, Text
+from mmicl.sources.reading import SPLITS, ReadContext
 from mmicl.sources.tables import read_table
 from mmicl.sources.texts import refuse_reserved
 

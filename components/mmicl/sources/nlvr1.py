@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Literal
 
 from mmicl.records import Example, Split
+from mmicl.sources.official import Official, Record, RecordError, Text, dump_meta
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text, dump_meta
+from mmicl.sources.reading import ReadContext
 
 FILES: dict[str, Split] = {"train": "train", "dev": "val", "test": "test"}
 ORDERS = 6

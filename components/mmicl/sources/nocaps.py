@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from mmicl.records import Example
 from mmicl.sources.coco import Caption, Picture, join_annotations, spread_captions
+from mmicl.sources.official import Record, RecordError
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import ReadContext, Record, RecordError
+from mmicl.sources.reading import ReadContext
 
 FOLDERS = ("val/", "validation/", "images/")
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from mmicl.records import Example, Split
 from mmicl.sources.coco import group_name, photo_places
+from mmicl.sources.official import Record, RecordError
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import ReadContext, Record, RecordError
+from mmicl.sources.reading import ReadContext
 from mmicl.sources.vqa_form import Pair, describe, join_answers, match, most_common
 
 FILES: dict[str, Split] = {"train2014": "train", "val2014": "val"}

@@ -12,8 +12,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mmicl.records import Example, Split
+from mmicl.sources.official import Official, Record, RecordError, Text, dump_meta
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text, dump_meta
+from mmicl.sources.reading import ReadContext
 
 FOLDERS: dict[str, Split] = {
     "train": "train", "val": "val", "test": "test", "": "test", "open_ended_mi": "test",

@@ -11,8 +11,9 @@ from typing import Literal
 
 from mmicl.records import Example
 from mmicl.sources.coco import group_name
+from mmicl.sources.official import Official, Record, Text, dump_meta
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, Text, dump_meta
+from mmicl.sources.reading import ReadContext
 
 SETTINGS = ("random", "popular", "adversarial")
 FOLDERS = ("val2014/", "images/", "", "val2017/", "train2017/")

@@ -14,8 +14,9 @@ from typing import cast
 import numpy as np
 
 from mmicl.records import Example, Split
+from mmicl.sources.official import Record, RecordError, dump_meta
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import ReadContext, Record, RecordError, dump_meta
+from mmicl.sources.reading import ReadContext
 
 CONTEXT = 8
 CANDIDATES = 8

@@ -13,8 +13,9 @@ from pathlib import Path
 from mmicl.errors import DataError
 from mmicl.files import hash_file
 from mmicl.records import Example
+from mmicl.sources.official import Record, RecordError
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import ReadContext, Record, RecordError
+from mmicl.sources.reading import ReadContext
 
 LABELS = "labels.tsv"
 GIVEN, CANDIDATES = (3, 4, 8), 6

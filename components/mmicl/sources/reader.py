@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from mmicl.errors import UserError
 from mmicl.images.decoding import ImageError
 from mmicl.records import Example, Rejected
-from mmicl.sources.reading import ReadContext, Record, RecordError, explain_invalid, write_plainly
+from mmicl.sources.official import Record, RecordError, explain_invalid, write_plainly
+from mmicl.sources.reading import ReadContext
 
 FRAMES = 8
 """Of a video, as the released project's T5 data has them (NUM_FRAMES)."""

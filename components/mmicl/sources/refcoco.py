@@ -17,15 +17,9 @@ from mmicl.files import hash_file
 from mmicl.records import Example, Split, crop_reference
 from mmicl.sources.boxes import cut_box
 from mmicl.sources.coco import group_name, photo_places, spread_captions
+from mmicl.sources.official import Official, Record, RecordError, Text, write_plainly
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import (
-    Official,
-    ReadContext,
-    Record,
-    RecordError,
-    Text,
-    write_plainly,
-)
+from mmicl.sources.reading import ReadContext
 
 REFERENCES, INSTANCES = "refs(unc).p", "instances.json"
 SPLITS: dict[str, Split] = {

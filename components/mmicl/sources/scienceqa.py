@@ -18,16 +18,9 @@ from pydantic import Field
 from mmicl.errors import DataError
 from mmicl.records import Example, Split
 from mmicl.sources.json_tables import read_mapping
+from mmicl.sources.official import Official, Record, RecordError, Text, dump_meta, write_plainly
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import (
-    Official,
-    ReadContext,
-    Record,
-    RecordError,
-    Text,
-    dump_meta,
-    write_plainly,
-)
+from mmicl.sources.reading import ReadContext
 from mmicl.sources.texts import check_choice, refuse_reserved
 
 FILE = "problems.json"

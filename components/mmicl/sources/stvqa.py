@@ -12,8 +12,9 @@ from pydantic import Field
 from mmicl.records import Example, Split
 from mmicl.sources.coco import group_name
 from mmicl.sources.json_tables import keep_public, read_list
+from mmicl.sources.official import Official, Record, Text
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, Text
+from mmicl.sources.reading import ReadContext
 from mmicl.sources.texts import refuse_reserved
 from mmicl.sources.vqa_form import most_common
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from mmicl.errors import DataError
 from mmicl.files import hash_file
 from mmicl.records import Split
-from mmicl.sources.reading import ReadContext, Record, RecordError, write_plainly
+from mmicl.sources.official import Record, RecordError, write_plainly
+from mmicl.sources.reading import ReadContext
 
 MAX_FIELD = 64 * 2**20
 """Characters in a field: MMBench keeps whole pictures in one."""

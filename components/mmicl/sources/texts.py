@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pydantic_core import PydanticCustomError
 
-from mmicl.sources.reading import RESERVED, RecordError, check_text
+from mmicl.sources.official import RESERVED, RecordError, check_text
 
 
 def check_plain(text: str) -> str:

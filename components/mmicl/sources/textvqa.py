@@ -10,8 +10,9 @@ from pydantic import Field
 
 from mmicl.records import Example
 from mmicl.sources.json_tables import keep_public, read_list
+from mmicl.sources.official import Official, Record, Text
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, Text
+from mmicl.sources.reading import SPLITS, ReadContext
 from mmicl.sources.texts import refuse_reserved
 from mmicl.sources.vqa_form import describe, join_answers, match, most_common, name_pair
 

@@ -13,8 +13,9 @@ from pydantic import Field
 
 from mmicl.records import Example, crop_reference
 from mmicl.sources.boxes import cut_box
+from mmicl.sources.official import Official, Record, RecordError, dump_meta
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import SPLITS, Official, ReadContext, Record, RecordError, dump_meta
+from mmicl.sources.reading import SPLITS, ReadContext
 from mmicl.sources.texts import refuse_reserved
 
 Tokens = list[str | list[int]]

@@ -15,16 +15,9 @@ from pydantic import Field
 
 from mmicl.records import Example, Split
 from mmicl.sources.coco import group_name, photo_places
+from mmicl.sources.official import Official, Record, RecordError, Text, write_plainly
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import (
-    SPLITS,
-    Official,
-    ReadContext,
-    Record,
-    RecordError,
-    Text,
-    write_plainly,
-)
+from mmicl.sources.reading import SPLITS, ReadContext
 from mmicl.sources.texts import check_plain
 
 DENSE = "visdial_1.0_val_dense_annotations.json"

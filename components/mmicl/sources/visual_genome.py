@@ -9,15 +9,9 @@ from collections.abc import Iterator
 from mmicl.records import Example, crop_reference
 from mmicl.sources.boxes import cut_box
 from mmicl.sources.json_tables import NO_OBJECT
+from mmicl.sources.official import Official, Record, RecordError, Text, write_plainly
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import (
-    Official,
-    ReadContext,
-    Record,
-    RecordError,
-    Text,
-    write_plainly,
-)
+from mmicl.sources.reading import ReadContext
 
 FILE = "region_descriptions.json"
 FOLDERS = ("VG_100K/", "VG_100K_2/", "images/")

@@ -14,15 +14,15 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from mmicl.records import Split
-from mmicl.sources.reading import (
+from mmicl.sources.official import (
     Official,
-    ReadContext,
     Record,
     RecordError,
     Text,
     explain_invalid,
     write_plainly,
 )
+from mmicl.sources.reading import ReadContext
 from mmicl.sources.texts import refuse_reserved
 
 

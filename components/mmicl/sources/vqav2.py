@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from mmicl.records import Example, Split
 from mmicl.sources.coco import KARPATHY, group_name, photo_places, read_karpathy
+from mmicl.sources.official import Record, RecordError
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import ReadContext, Record, RecordError
+from mmicl.sources.reading import ReadContext
 from mmicl.sources.vqa_form import Pair, describe, join_answers, match
 
 FILES: dict[str, Split] = {

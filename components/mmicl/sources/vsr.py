@@ -9,8 +9,9 @@ from pathlib import PurePosixPath
 
 from mmicl.records import Example, Split
 from mmicl.sources.coco import group_name, photo_places
+from mmicl.sources.official import Official, Record, RecordError, Text
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text
+from mmicl.sources.reading import ReadContext
 
 FILES: dict[str, Split] = {"train": "train", "dev": "val", "test": "test"}
 

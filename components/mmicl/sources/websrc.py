@@ -13,8 +13,9 @@ from typing import Any
 from mmicl.errors import DataError
 from mmicl.records import Example, Split
 from mmicl.sources.json_tables import keep_public
+from mmicl.sources.official import Official, Record, RecordError, Text
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, RecordError, Text
+from mmicl.sources.reading import ReadContext
 from mmicl.sources.tables import read_table
 
 SPLIT_FILE = "dataset_split.json"

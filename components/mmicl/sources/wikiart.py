@@ -11,8 +11,9 @@ from pathlib import Path
 from mmicl.errors import DataError
 from mmicl.files import hash_file
 from mmicl.records import Example, Split
+from mmicl.sources.official import Record, RecordError, write_plainly
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import ReadContext, Record, RecordError, write_plainly
+from mmicl.sources.reading import ReadContext
 from mmicl.sources.texts import check_plain
 
 FILES: dict[str, Split] = {"train": "train", "val": "val"}

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from mmicl.records import Example
+from mmicl.sources.official import Official, Record, Text, dump_meta
 from mmicl.sources.reader import Page, Reader
-from mmicl.sources.reading import Official, ReadContext, Record, Text, dump_meta
+from mmicl.sources.reading import ReadContext
 
 
 class Item(Official):

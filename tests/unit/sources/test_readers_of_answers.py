@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mmicl.errors import DataError
-from mmicl.sources.reading import RecordError
+from mmicl.sources.official import RecordError
 from mmicl.sources.vqa_form import most_common
 
 COCO = "train2014/COCO_train2014_000000000007.jpg"
