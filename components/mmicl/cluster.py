@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmicl.errors import MmiclError, ResourceError, TransientError, UserError
-from mmicl.supervision import keep_ahead, peek
+from mmicl.processes import keep_ahead, peek
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")

@@ -6,7 +6,7 @@ from functools import partial
 
 from mmicl import cluster
 from mmicl.config import Launch
-from mmicl.supervision import Stream, stream_in_processes
+from mmicl.processes import Stream, stream_in_processes
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from mmicl.mic.budget import Budget
 from mmicl.mic.queries import Query
 from mmicl.mic.scheme import find_fault
 from mmicl.mic.templates import pick_template
+from mmicl.processes import Stream
 from mmicl.records import Split, Template
-from mmicl.supervision import Stream
 
 Bank = Mapping[str, list[Template]]
 HeldOut = Mapping[Split, frozenset[str]]

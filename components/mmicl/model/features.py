@@ -21,7 +21,7 @@ from mmicl.errors import DataError, UserError
 from mmicl.files import hash_file, hash_json, read_json, replace_file, write_json
 from mmicl.model.prefetch import prefetch
 from mmicl.model.views import View
-from mmicl.supervision import map_in_processes
+from mmicl.processes import map_in_processes
 
 if TYPE_CHECKING:
     from transformers import Blip2ForConditionalGeneration

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from mmicl.supervision import keep_ahead
+from mmicl.processes import keep_ahead
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -17,11 +17,11 @@ from mmicl.errors import MmiclError
 from mmicl.images.ahead import Checker
 from mmicl.images.checks import Check
 from mmicl.images.store import Scout
+from mmicl.processes import Stream
 from mmicl.records import Example, Rejected
 from mmicl.sources.official import Record
 from mmicl.sources.reader import Reader
 from mmicl.sources.reading import ReadContext
-from mmicl.supervision import Stream
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from mmicl.benchmarks.runner import Asker, Result, run_benchmark, write_results
 from mmicl.files import read_rows, write_json
 from mmicl.mic.budget import Budget
 from mmicl.mic.templates import load_bank
+from mmicl.processes import map_in_processes
 from mmicl.records import Example
 from mmicl.stages import StageContext
-from mmicl.supervision import map_in_processes
 
 
 def run(context: StageContext) -> None:

@@ -25,8 +25,8 @@ from mmicl.mic.queries import expand
 from mmicl.mic.recipe import Bank, HeldOut, Recipe
 from mmicl.mic.scheme import FULL_SCHEME
 from mmicl.mic.selection import find_held_out
+from mmicl.processes import stream_in_processes
 from mmicl.records import Example, Sample
-from mmicl.supervision import stream_in_processes
 
 BANK = shipped_bank()
 EXAMPLES: dict[str, list[Example]] = {

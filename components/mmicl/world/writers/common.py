@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
-from mmicl.supervision import fork_workers
+from mmicl.processes import fork_workers
 from mmicl.world.rendering import render_scene
 from mmicl.world.scenes import Scene
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmicl.errors import DataError
-from mmicl.supervision import map_in_processes, stream_in_processes
+from mmicl.processes import map_in_processes, stream_in_processes
 
 NAMES = ["vqav2", "pope", "raven"]
 
