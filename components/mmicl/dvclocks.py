@@ -35,6 +35,12 @@ def drop_dead(root: Path) -> None:
             path.write_text(json.dumps(kept), encoding="utf-8")
 
 
+def is_held(root: Path) -> bool:
+    """Whether a living process writes a stage's outs in this checkout."""
+    writers = _read(root / ".dvc" / "tmp" / "rwlock")["write"].values()
+    return any(_is_alive(who, root) for who in writers)
+
+
 def describe_holder(root: Path) -> BusyError:
     """The error that says which process holds the checkout's stages, and what it writes."""
     remedy = "wait for it, or stop it"

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
 from mmicl import dvclocks
@@ -311,7 +312,7 @@ def _reproduce_all(
                 name, clock = stage.addressing, time.monotonic()
                 if stopping.is_set():
                     raise TransientError("stopped before it began")
-                yield _reproduce(repo, paths, stage)
+                yield _reproduce(repo, paths, stage, stopping)
     except MmiclError as error:
         yield StageResult(name, "failed", _since(clock), error.kind, str(error))
     except Exception as error:
@@ -321,7 +322,9 @@ def _reproduce_all(
         yield StageResult(name, "failed", _since(clock), "bug", text)
 
 
-def _reproduce(repo: "Repo", paths: Paths, stage: "Stage") -> StageResult:
+def _reproduce(
+    repo: "Repo", paths: Paths, stage: "Stage", stopping: threading.Event
+) -> StageResult:
     """Let DVC bring one stage up to date."""
     from dvc.exceptions import DvcException
 
@@ -334,13 +337,49 @@ def _reproduce(repo: "Repo", paths: Paths, stage: "Stage") -> StageResult:
         os.environ[FINGERPRINT_VARIABLE] = f"{name} {found.fingerprint}"
         os.environ[INPUTS_VARIABLE] = json.dumps(asdict(found))
     try:
-        missing = isinstance(found, Inputs) and _check_out(repo, paths, stage, found)
-        done = cast("Any", repo).reproduce(targets=[name], single_item=True)
+        with _take_turns(paths, name, found, stopping):
+            missing = isinstance(found, Inputs) and _check_out(repo, paths, stage, found)
+            done = cast("Any", repo).reproduce(targets=[name], single_item=True)
     except DvcException as error:
         raise _translate(error, paths, name) from error
     # A stage that ran left an outcome; one that DVC took from a cache did not.
     ended: Status = "ran" if paths.outcome(name).exists() else "restored"
     return StageResult(name, ended if done or missing else "up-to-date", _since(clock))
+
+
+@contextlib.contextmanager
+def _take_turns(
+    paths: Paths, name: str, found: Inputs | MmiclError, stopping: threading.Event
+) -> Iterator[None]:
+    """Wait while another workspace computes the same stage of the same inputs.
+
+    What it computes then comes out of the cache that they share.
+
+    Raises:
+        TransientError: Stopped while it waited.
+    """
+    if not isinstance(found, Inputs):
+        yield
+        return
+    folder = paths.state / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{name}-{found.fingerprint[:16]}.lock")
+    told = False
+    while not lock.is_locked:
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=1)
+            break
+        if stopping.is_set():
+            raise TransientError(f"{name}: stopped while it waited")
+        if dvclocks.is_held(paths.root):  # by a second run in this same place, which DVC refuses
+            break
+        if not told:
+            print(f"{name}: waits for another workspace, which computes it", flush=True)  # noqa: T201
+            told = True
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _check_out(repo: "Repo", paths: Paths, stage: "Stage", inputs: Inputs) -> bool:

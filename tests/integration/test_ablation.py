@@ -1,11 +1,16 @@
 """The flow mmicl-ablation: a workspace a variant, shared stages run once, MLflow and a report."""
 
+import contextlib
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from ruamel.yaml import YAML
 
@@ -42,6 +47,28 @@ STAGE = {
     "deps": ["models/pretrain"],
     "outs": ["reports/scores.json", "reports/predictions"],
 }
+
+
+# Both variants wait in it; with `fail` there, the first that looks ends with an error of the data.
+WAIT = """
+import os
+import time
+from pathlib import Path
+
+from mmicl.errors import DataError
+
+
+def act(context):
+    at_work = Path("{at_work}")
+    (at_work / str(os.getpid())).touch()
+    while True:
+        time.sleep(0.1)
+        try:
+            (at_work / "fail").rename(at_work / "failed")
+        except FileNotFoundError:
+            continue
+        raise DataError("the picture is torn")
+"""
 
 
 @pytest.fixture
@@ -106,6 +133,51 @@ def test_an_unknown_variant_is_one_line(toy: Paths) -> None:
     ended = ablate(toy, "--variant", "absent")
     assert ended.returncode == 2
     assert "no variant named absent; there are full, short" in ended.stdout + ended.stderr
+
+
+def wait_for_two(paths: Paths, process: "subprocess.Popen[str]") -> None:
+    """Until stages of two variants are at work side by side."""
+    end = time.monotonic() + 120
+    while len(list((paths.root / "acts" / "at-work").glob("*"))) < 2:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "never side by side"
+        time.sleep(0.1)
+
+
+def works_in(paths: Paths) -> list[str]:
+    """Command lines of processes that work in the checkout or its workspaces."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(paths.root):
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
+@pytest.mark.parametrize("end", ["interrupt", "failure"])
+def test_what_is_at_work_side_by_side_ends_together(toy: Paths, end: str) -> None:
+    at_work = toy.root / "acts" / "at-work"
+    at_work.mkdir()
+    (toy.root / "acts" / "pretrain.py").write_text(WAIT.format(at_work=str(at_work)))
+    command = [sys.executable, "-m", "flows.local", "ablation", "--seed", "1"]
+    process = subprocess.Popen(
+        command, cwd=toy.root, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONPATH": str(toy.root / "components")},
+    )  # fmt: skip
+    wait_for_two(toy, process)
+    if end == "interrupt":
+        process.send_signal(signal.SIGINT)
+    else:
+        (at_work / "fail").touch()
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == (130 if end == "interrupt" else 2), out
+    assert (end == "failure") == ("the picture is torn" in out)
+    assert works_in(toy) == []
+    shutil.rmtree(at_work)
+    (toy.root / "acts" / "pretrain.py").unlink()
+    again = ablate(toy, "--seed", "1")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert len(json.loads((toy.ablation / "ablation.json").read_text())["runs"]) == 2
 
 
 def check_mlflow(paths: Paths) -> None:

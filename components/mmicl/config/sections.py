@@ -270,6 +270,9 @@ class Launch(Section):
     spread: Literal["processes", "ray"]
     """Where `ingest` and `build` work: in so many processes of this machine, or on every processor
     of the Ray cluster that runs (`ray start`)."""
+    variants: Positive
+    """Of an ablation at a time. Each runs as many processes as `processes` says; two on one machine
+    use what one leaves idle between and beside its stages."""
     checkpoint_every: Positive
     keep_checkpoints: Positive
     evaluation_batch: Positive

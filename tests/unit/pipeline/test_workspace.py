@@ -1,6 +1,7 @@
 """Another profile or overrides run elsewhere, with this checkout's code, cache and state."""
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from dvc.lock import Lock
@@ -66,6 +67,21 @@ def test_a_lock_that_is_cut_or_being_written_is_passed_over(toy_checkout: Paths)
     assert not (busy.root / "dvc.lock").exists()
     prepare_workspace(toy_checkout, None, ["pretrain.steps=10"])
     assert (busy.root / "dvc.lock").read_bytes() == (whole.root / "dvc.lock").read_bytes()
+
+
+def test_two_workspaces_at_a_time_compute_what_they_share_once(toy_checkout: Paths) -> None:
+    act = "import time\n\n\ndef act(context):\n    time.sleep(2)\n"
+    (toy_checkout.root / "acts" / "build.py").write_text(act)
+    own = [prepare_workspace(toy_checkout, None, [f"pretrain.steps={steps}"]) for steps in (7, 8)]
+    lines: list[str] = []
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(
+            lambda paths: pipeline.bring_up_to_date(paths, ALL, lines.append), own
+        )
+    for one, other in zip(first, second, strict=True):
+        wanted = {"ran"} if one.name == "pretrain" else {"ran", "restored"}
+        assert {one.status, other.status} == wanted, one.name
+    assert "build: waits for another workspace, which computes it" in lines
 
 
 def test_a_workspace_runs_the_checkouts_present_code(toy_checkout: Paths) -> None:
