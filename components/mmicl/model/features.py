@@ -290,14 +290,14 @@ def compute_features(
     """
     model.eval()
 
-    def load(batch: Sequence[View]) -> tuple[int, torch.Tensor, dict[str, torch.Tensor]]:
+    def load(batch: Sequence[View]) -> tuple[Sequence[View], torch.Tensor]:
         pixels = processor.pixels([images.load(view.image) for view in batch])
-        rest = BATCH_IMAGES - len(batch)
-        filler = pixels[-1:].expand(rest, -1, -1, -1)
-        instructions = processor.encode_instructions([*batch, *(batch[-1:] * rest)])
-        return len(batch), torch.cat([pixels, filler]), instructions
+        filler = pixels[-1:].expand(BATCH_IMAGES - len(batch), -1, -1, -1)
+        return batch, torch.cat([pixels, filler])
 
     starts = range(0, len(views), BATCH_IMAGES)
     batches = (views[start : start + BATCH_IMAGES] for start in starts)
-    for count, pixels, instructions in prefetch(load, batches, workers):
-        yield encode_images(model, pixels, instructions)[:count].float().cpu()
+    for batch, pixels in prefetch(load, batches, workers):
+        # Not in the threads: a tokenizer that pads and cuts changes with its use.
+        told = processor.encode_instructions([*batch, *[batch[-1]] * (len(pixels) - len(batch))])
+        yield encode_images(model, pixels, told)[: len(batch)].float().cpu()
