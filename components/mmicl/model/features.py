@@ -52,7 +52,7 @@ def encode_images(
     half: Any = model
     weights = half.vision_model.embeddings.patch_embedding.weight
     told = {name: value.to(weights.device) for name, value in (instructions or {}).items()}
-    output: Any = model.get_image_features(pixels.to(weights.device, weights.dtype), **told)
+    output = half.get_image_features(pixels.to(weights.device, weights.dtype), **told)
     # The text's own states follow those of the queries.
     return output.qformer_outputs.last_hidden_state[:, : half.query_tokens.shape[1]]
 

@@ -14,6 +14,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +51,7 @@ TRAINED_PARTS = ("pretrain", "finetune")
 SHARE_COLUMNS = [
     "id", "asked", "samples", "lacking", "majority_answer", "majority_share", "yes_share",
 ]  # fmt: skip
+ROWS_AT_A_TIME = 2**16
 MIN_YES_NO = 20
 """Answers yes or no from which their balance is judged."""
 Values = list[dict[str, Any]]
@@ -133,12 +135,14 @@ def make_tables(sources: Sources, config: Config) -> dict[str, pd.DataFrame]:
 
 
 def _make_frame(described: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """A frame of rows that never stand in memory as dicts together."""
-    columns: dict[str, list[Any]] = {}
-    for row in described:
-        for name, value in row.items():
-            columns.setdefault(name, []).append(value)
-    return pd.DataFrame(columns)
+    """A frame of rows that stand in memory as Python's objects a part at a time alone."""
+    rows, parts = iter(described), list[pd.DataFrame]()
+    while part := list(islice(rows, ROWS_AT_A_TIME)):
+        parts.append(pd.DataFrame(part))
+    columns: dict[str, Any] = {}
+    for name in parts[0].columns if parts else ():
+        columns[name] = pd.concat([part.pop(name) for part in parts], ignore_index=True)
+    return pd.DataFrame(columns, copy=False)
 
 
 def _read_sizes(pictures: Iterable[StoredRows]) -> Sizes:
@@ -257,11 +261,13 @@ def _find_origins(sources: Sources) -> tuple[dict[str, Origin], dict[str, set[in
     Training shows none of val and test, val none of test, whatever the dataset.
     """
     origins: dict[str, Origin] = {}
+    alike: dict[Origin, Origin] = {}  # Examples of one picture share theirs
     held_out: dict[str, set[int]] = {"train": set(), "val": set(), "test": set()}
     for rows in sources.examples.values():
         for row in rows.walk("id", "dataset", "split", "task", "group", "images"):
             pictures = tuple(hash(one) for one in _pictures(row))
-            origins[row["id"]] = Origin(row["split"], _hash_group(row), pictures)
+            origin = Origin(row["split"], _hash_group(row), pictures)
+            origins[row["id"]] = alike.setdefault(origin, origin)
             if row["split"] in ("val", "test"):
                 held_out["train"].update(pictures)
             if row["split"] == "test":
