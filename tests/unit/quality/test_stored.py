@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from mmicl.augment.bank import shipped_bank, write_bank
-from mmicl.config import load_config
+from mmicl.config import Config, load_config
 from mmicl.errors import DataError
 from mmicl.files import write_rows
 from mmicl.images.look import PICTURES, PictureRow
@@ -104,7 +105,9 @@ def test_a_file_that_is_damaged_within_is_named(path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_the_tables_of_the_gate_do_not_hold_the_texts(path: Path) -> None:
+@pytest.fixture
+def gate(path: Path) -> tuple[Paths, Config]:
+    """A checkout of COUNT Examples and as many samples, built."""
     whole = load_config(ROOT / "profiles" / "tiny.yaml")
     build = whole.build.model_copy(update={"pretrain": {}, "finetune": {"coco": COUNT}})
     config = whole.model_copy(update={"datasets": {"coco": whole.datasets["coco"]}, "build": build})
@@ -117,7 +120,11 @@ def test_the_tables_of_the_gate_do_not_hold_the_texts(path: Path) -> None:
     for part in PARTS:
         made = map(sample, rows) if part == "finetune" else ()
         write_rows(paths.mic / f"{part}.parquet", made, Sample)
-    del rows
+    return paths, config
+
+
+def test_the_tables_of_the_gate_do_not_hold_the_texts(gate: tuple[Paths, Config]) -> None:
+    paths, config = gate
     is_foreign("a model of languages is as large however many rows there are")
     tracemalloc.start()
     tables = make_tables(load_sources(paths, config), config)
@@ -126,3 +133,13 @@ def test_the_tables_of_the_gate_do_not_hold_the_texts(path: Path) -> None:
     assert len(tables["examples"]) == len(tables["samples"]) == COUNT
     assert bool(tables["samples"]["proxies_in_order"].all())
     assert peak < WHOLE / 4
+
+
+def test_tables_made_in_parts_are_those_made_at_once(
+    gate: tuple[Paths, Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, config = gate
+    whole = make_tables(load_sources(paths, config), config)
+    monkeypatch.setattr("mmicl.quality.tables.ROWS_AT_A_TIME", COUNT // 3)
+    for name, table in make_tables(load_sources(paths, config), config).items():
+        pd.testing.assert_frame_equal(table, whole[name])
