@@ -85,7 +85,8 @@ def test_the_gates_know_the_metrics_of_which_more_is_not_better() -> None:
 
 
 def test_the_commands_for_baselines_train_nothing_or_stage_i_alone() -> None:
-    part = PAGE.read_text().partition("### Baselines")[2].partition("```bash")[2]
+    text = PAGE.read_text().replace("\\\n", "")
+    part = text.partition("### Baselines")[2].partition("```bash")[2]
     lines = [shlex.split(line) for line in part.partition("```")[0].splitlines() if line[:1] == "m"]
     trained = []
     for line in lines:

@@ -76,7 +76,7 @@ def record_weights(trainer: Trainer) -> list[dict[str, torch.Tensor]]:
 def poison(trainer: Trainer, place: int, factor: float = torch.nan) -> str:
     """Multiply the pixels of one sample; returns its id."""
     visual, bad = trainer.batches.visual, trainer.batches.samples[place]
-    trainer.batches.visual = lambda image: (
-        visual(image) * (factor if image == bad.images[0] else 1.0)
+    trainer.batches.visual = lambda view: (
+        visual(view) * (factor if view.image == bad.images[0] else 1.0)
     )
     return bad.id
