@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 from ruamel.yaml import YAML
 
 from mmicl import dvclocks
+from mmicl.changes import StageState, explain_changes
 from mmicl.config import load_config
 from mmicl.errors import (
     DataError,
@@ -52,17 +53,6 @@ _ERRORS: dict[Kind, type[MmiclError]] = {
     "transient": TransientError,
     "bug": MmiclError,
 }
-
-
-@dataclass(frozen=True)
-class StageState:
-    """Whether a stage would run, and why."""
-
-    name: str
-    group: str
-    up_to_date: bool
-    why: str
-    """What changed, in words; empty when up to date."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +95,7 @@ def status(paths: Paths) -> list[StageState]:
                     other for other in states if other in above and not states[other].up_to_date
                 ]
                 changes = stage.status().get(name, [])
-                states[name] = _explain(stage, changes, late, locks.get(name))
+                states[name] = explain_changes(stage, changes, late, locks.get(name))
     return list(states.values())
 
 
@@ -169,62 +159,7 @@ def child_environment(paths: Paths) -> dict[str, str]:
     }
 
 
-# --- what would run ------------------------------------------------------------------------------
-
-
-def _explain(
-    stage: "Stage", changes: list[Any], late: list[str], lock: dict[str, Any] | None
-) -> StageState:
-    """Put DVC's findings about one stage into words.
-
-    Args:
-        stage: The stage.
-        changes: DVC's status entries of it.
-        late: Stages that it depends on and that would run.
-        lock: Its entry of dvc.lock.
-    """
-    name = stage.addressing
-    reasons: list[str] = []
-    if lock is None:
-        reasons.append("never ran")
-    else:
-        for change in changes:
-            if isinstance(change, str):
-                reasons.append("command changed")
-                continue
-            for path, how in change.get("changed deps", {}).items():
-                reasons += _explain_dep(stage, path, how, lock)
-            outs = change.get("changed outs", {})
-            reasons += [f"{path} {_OUT_WORDS.get(how, how)}" for path, how in outs.items()]
-    if late:
-        more = f" and {len(late) - 3} more" if len(late) > 3 else ""
-        reasons.append(f"follows {', '.join(late[:3])}{more}")
-    return StageState(name, name.partition("@")[0], not reasons, "; ".join(reasons))
-
-
-_OUT_WORDS = {"deleted": "is missing", "modified": "was changed", "not in cache": "left the cache"}
-
-
-def _explain_dep(stage: "Stage", path: str, how: Any, lock: dict[str, Any]) -> list[str]:
-    """Say what became of a dependency; of parameters, which values changed."""
-    if not isinstance(how, dict):
-        return [f"{path} {how}"]
-    (dep,) = (dep for dep in stage.deps if str(dep) == path)
-    now = cast("Any", dep).read_params()
-    then = lock.get("params", {}).get(dep.def_path, {})
-    return [line for key in how for line in _compare(key, then.get(key), now.get(key))]
-
-
-def _compare(key: str, then: Any, now: Any) -> list[str]:
-    """The differing leaves of two parameter values."""
-    if isinstance(then, dict) and isinstance(now, dict):
-        keys = [*then, *(name for name in now if name not in then)]
-        return [
-            line
-            for name in keys
-            for line in _compare(f"{key}.{name}", then.get(name), now.get(name))
-        ]
-    return [] if then == now else [f"{key} {then!r} -> {now!r}"]
+# --- DVC -----------------------------------------------------------------------------------------
 
 
 def _collect(repo: "Repo", targets: Iterable[str]) -> Iterator["Stage"]:

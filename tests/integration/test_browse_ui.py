@@ -28,7 +28,14 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (root / "components" / "mmicl").mkdir(parents=True)
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, root / name)
-    command = [sys.executable, "-m", "mmicl.cli", "browse", "--port", "0", "--filter", "page=2"]
+    command = [
+        str(Path(sys.executable).parent / "mmicl"),
+        "browse",
+        "--port",
+        "0",
+        "--filter",
+        "page=2",
+    ]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True

@@ -79,7 +79,7 @@ def test_a_training_goes_on_over_a_change_of_code_when_it_is_told_to(
     unchanged = code.read_text()
     try:
         code.write_text(unchanged + "# harmless\n")
-        told = run_in(chain, "python", "-m", "mmicl.cli", "continue", "finetune")
+        told = run_in(chain, "mmicl", "continue", "finetune")
         assert told.returncode == 0, told.stderr
         assert f"finetune goes on from step 100 of {mark[:12]}" in told.stdout
         again = run_in(chain, *AGAIN)

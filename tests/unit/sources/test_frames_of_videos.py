@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mmicl.cli import app
+from mmicl.cli.application import app
 from mmicl.config import check_config, read_params
 from mmicl.errors import UserError
 from mmicl.paths import Paths

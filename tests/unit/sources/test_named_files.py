@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mmicl.cli import app, split_pairs
+from mmicl.cli.application import app, split_pairs
 from mmicl.config import check_config, read_params
 from mmicl.errors import UserError
 from mmicl.paths import Paths
