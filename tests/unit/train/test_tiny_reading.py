@@ -1,50 +1,30 @@
-"""Training the miniature backbone: data that is right, runs that go on, parts that fit together."""
+"""The miniature backbone learns to read: prompts and labels that are right."""
 
 import math
 import random
 import re
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch.nn import functional
 
-from mmicl.augment.bank import shipped_bank, write_bank
-from mmicl.errors import DataError
+from mmicl.augment.bank import shipped_bank
 from mmicl.mic.scheme import render
-from mmicl.model.features import encode_images
 from mmicl.model.loading import load_model
-from mmicl.model.tiny import build_config, build_model
 from mmicl.records import PLACEHOLDER, Template
-from mmicl.train.tiny.__main__ import main
 from mmicl.train.tiny.claims import RELATION, read_claim
 from mmicl.train.tiny.labels import list_standings
-from mmicl.train.tiny.language import Reader, ReadingBatch, look_nearby
-from mmicl.train.tiny.loop import load_batches, train
+from mmicl.train.tiny.language import Reader, look_nearby
 from mmicl.train.tiny.marks import KINDS
 from mmicl.train.tiny.packed import group_rows
 from mmicl.train.tiny.panels import UNASKED, compare
 from mmicl.train.tiny.reading import NO_DECLARATION, ReadingTask, list_right
 from mmicl.train.tiny.tasks import SKILLS, make_asked
 from mmicl.train.tiny.vision import (
-    FEATURE_SCALE,
     IGNORED,
-    WORDS,
-    Namer,
-    NamingTask,
-    draw_picture,
-    enlarge_features,
-    find_loss,
-    list_cell_labels,
-    list_labels,
-    render_picture,
 )
-from mmicl.world.attributes import COLORS, DISTANCE, SHAPES, UNNAMED, list_combinations
-from mmicl.world.description import SLOTS, Crop, describe
+from mmicl.world.attributes import COLORS, SHAPES, list_combinations
+from mmicl.world.description import SLOTS, describe
 from mmicl.world.matrices import Panel
 from mmicl.world.scenes import Scene, Thing
 from mmicl.world.several import LABELS
@@ -324,19 +304,6 @@ def test_of_a_panel_every_caption_is_right_and_else_the_target_alone(
     assert list_right(question) == [question.target]
 
 
-def test_batches_made_ahead_by_processes_are_the_same_and_in_order() -> None:
-    # In a process of its own, as the trainer is: forked beside the threads that other tests have
-    # left in this one, a worker may end with code 1.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
-        alone, ahead = fresh.map(make_batches, (0, 2))
-    assert len(alone) == len(ahead) == 4
-    for here, there in zip(alone, ahead, strict=True):
-        assert here.ids.tolist() == there.ids.tolist()
-        assert here.lengths == there.lengths
-        for name, rows in here.labels.items():
-            assert rows.tolist() == there.labels[name].tolist()
-
-
 def test_worked_examples_come_when_single_prompts_are_read(
     parts: tuple[Reader, ReadingTask],
 ) -> None:
@@ -360,187 +327,3 @@ def test_what_few_slots_are_asked_weighs_more(parts: tuple[Reader, ReadingTask])
     meant = {name: float((batch.labels[name] > 0).mean()) for name in ("leads", "named")}
     assert meant["leads"] < 0.03 < meant["named"]
     assert KINDS["leads"].weight > 4 * KINDS["named"].weight
-
-
-def make_batches(workers: int) -> list[ReadingBatch]:
-    """The batches of steps 4 to 7, made ahead by so many processes."""
-    reader = Reader(*load_model("builtin:tiny"))
-    task = ReadingTask(reader, BANK, seed=1, steps=10, batch_size=8)
-    return list(load_batches(task, 4, 8, workers))
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """As the trainer sets it: on two, sums of gradients round differently from run to run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.mark.usefixtures("one_thread")
-def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    def run(name: str, stops: tuple[int, ...]) -> dict[str, torch.Tensor]:
-        state: dict[str, torch.Tensor] = {}
-        for stop in stops:
-            model, processor = load_model("builtin:tiny")
-            torch.manual_seed(0)  # the classifiers at the slots are drawn
-            reader = Reader(model, processor)
-
-            class Stopped(ReadingTask):
-                def loss(self, step: int, batch: ReadingBatch, stop: int = stop):
-                    if step == stop:
-                        raise KeyboardInterrupt
-                    return super().loss(step, batch)
-
-            task = Stopped(reader, BANK, seed=1, steps=4, batch_size=4)
-            try:
-                train(
-                    reader, task, steps=4, learning_rate=1e-3, weight_decay=0.01,
-                    checkpoint=tmp_path / name, report=lambda line: None, save_every=2,
-                )  # fmt: skip
-            except KeyboardInterrupt:
-                assert stop < 4
-            state = reader.state_dict()
-        return state
-
-    whole, broken = run("whole", (9,)), run("broken", (3, 9))
-    assert all(torch.equal(value, broken[key]) for key, value in whole.items())
-
-
-def test_another_schedule_does_not_go_on_from_a_checkpoint(tmp_path: Path) -> None:
-    layer = torch.nn.Linear(2, 1)
-
-    class Squares:
-        def make(self, step: int) -> int:
-            return step
-
-        def loss(self, step: int, batch: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-            assert step == batch
-            return layer(torch.ones(1, 2)).square().sum(), {}
-
-    def run(steps: int) -> None:
-        train(
-            layer, Squares(), steps=steps, learning_rate=0.1, weight_decay=0.0,
-            checkpoint=tmp_path / "layer", report=lambda line: None,
-        )  # fmt: skip
-
-    run(2)
-    with pytest.raises(DataError, match="another schedule"):
-        run(3)
-
-
-def test_labels_name_each_word_of_each_phrase() -> None:
-    rng = random.Random(5)
-    pictures = [draw_picture(rng, "train") for _ in range(60)]
-    labels = list_labels(pictures, 8)
-    for row, picture in enumerate(pictures):
-        told = tuple(
-            " ".join(WORDS[word] for word in words if WORDS[word]) for words in labels[row].tolist()
-        )
-        assert told == describe(picture, 8)
-        assert render_picture(picture).mode == "RGB"
-
-
-def test_colors_without_a_name_carry_no_loss() -> None:
-    rng = random.Random(6)
-    pictures = [draw_picture(rng, "train", unnamed=0.5) for _ in range(60)]
-    labels = list_labels(pictures, 8)
-    ignored = (labels == IGNORED).nonzero()
-    assert set(ignored[:, 2].tolist()) == {1}, "the second word of a phrase is the color"
-    named = {
-        thing.combination
-        for picture in pictures
-        if isinstance(picture, Scene)
-        for thing in picture.things
-        if thing.color in COLORS
-    }
-    assert named <= set(list_combinations("train"))
-
-
-def test_the_namer_trains_what_sees_and_nothing_else() -> None:
-    model, processor = load_model("builtin:tiny")
-    namer = Namer(model)
-    task = NamingTask(namer, processor, seed=0, steps=10, batch_size=4)
-    loss, _ = task.loss(0, task.make(0))
-    loss.backward()
-    learns = {name for name, value in model.named_parameters() if value.grad is not None}
-    assert any(name.startswith("vision_model") for name in learns)
-    assert "query_tokens" in learns
-    assert not any(name.startswith(("language", "qformer.embeddings")) for name in learns)
-
-
-def test_features_are_enlarged_as_a_whole() -> None:
-    model, processor = load_model("builtin:tiny")
-    rng = random.Random(1)
-    pixels = processor.pixels([render_picture(draw_picture(rng, "train")) for _ in range(2)])
-    with torch.inference_mode():
-        before = encode_images(model, pixels)
-        enlarge_features(model)
-        assert torch.allclose(encode_images(model, pixels), FEATURE_SCALE * before, atol=1e-4)
-
-
-def test_patches_name_what_stands_in_their_cell() -> None:
-    inner, outer = (
-        Thing("star", "red", "small", 0, 2),
-        Thing("ring", "blue", "large", 0, 2),
-    )
-    scene = Scene((outer, inner), look=3)
-    labels = list_cell_labels([scene, Crop(scene, inner)], 8)
-    assert labels.shape == (2, 64, 3)
-    words = [[WORDS[word] for word in cell] for cell in labels[0].tolist()]
-    assert words[7] == ["large", "blue", "ring"]
-    assert words[0] == words[63] == ["nothing", "", ""]
-    assert (labels[1] == IGNORED).all()
-
-
-@pytest.mark.slow
-def test_the_command_writes_a_backbone_that_loads(tmp_path: Path) -> None:
-    bank = tmp_path / "bank.jsonl"
-    write_bank(bank, [template for templates in BANK.values() for template in templates])
-    arguments = [
-        "--out", str(tmp_path / "out"), "--state", str(tmp_path / "state"), "--bank", str(bank),
-        "--vision-steps", "2", "--language-steps", "2", "--vision-batch", "4",
-        "--language-batch", "4", "--measure", "1", "--nice", "0",
-        "--vision-hardware", "a GPU", "--language-hardware", "two cores",
-    ]  # fmt: skip
-    assert main(arguments) == 0
-    model, _ = load_model(str(tmp_path / "out"))
-    found = model.language_model.get_input_embeddings().weight
-    state = load_file(tmp_path / "state" / "language.safetensors")
-    assert torch.equal(found, state["weight.language_model.shared.weight"].half().float())
-    assert (tmp_path / "out" / "quality.json").is_file()
-    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert "\n| vqa | " in card
-    assert "--seed 0" in card
-    assert "- vision: 2 steps of 4, learning rate 0.001, 0 minutes on a GPU\n" in card
-    assert "- language: 2 steps of 4, learning rate 0.001, 0 minutes on two cores\n" in card
-    size = sum(path.stat().st_size for path in (tmp_path / "out").iterdir())
-    assert size < 10_000_000
-    start = build_model(build_config(), 0)
-    before, after = dict(start.named_parameters()), dict(model.named_parameters())
-    projection = before.pop("language_projection.weight") / FEATURE_SCALE  # random as it was
-    assert torch.allclose(after["language_projection.weight"], projection, rtol=1e-2, atol=1e-6)
-    halves = {name: value.half().float() for name, value in before.items()}
-    changed = {name for name in halves if not torch.equal(halves[name], after[name])}
-    assert {name.split(".")[0] for name in changed} == {
-        "language_model", "qformer", "query_tokens", "vision_model",
-    }  # fmt: skip
-
-
-def test_no_step_speaks_against_a_held_out_combination() -> None:
-    logits = torch.zeros(1, 1, 5, len(WORDS), requires_grad=True)
-    words = ("large", "cyan", "circle", "top", "left")
-    find_loss(logits, torch.tensor([[[WORDS.index(word) for word in words]]])).backward()
-    assert logits.grad is not None
-    pushed = {word: logits.grad[0, 0, 2, WORDS.index(word)].item() for word in SHAPES}
-    seen = {shape for shape, color in list_combinations("train") if color == "cyan"}
-    assert {shape for shape, value in pushed.items() if value != 0} == seen
-    shapes = {word: logits.grad[0, 0, 1, WORDS.index(word)].item() for word in COLORS}
-    seen = {color for shape, color in list_combinations("train") if shape == "circle"}
-    assert {color for color, value in shapes.items() if value != 0} == seen
-
-
-def test_colours_without_a_name_are_far_from_those_with_one() -> None:
-    assert len(UNNAMED) > 50
-    assert min(math.dist(a, b) for a in UNNAMED.values() for b in COLORS.values()) > DISTANCE
