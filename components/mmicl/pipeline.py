@@ -38,6 +38,7 @@ from mmicl.errors import (
 from mmicl.files import read_json, write_json, write_text
 from mmicl.lineage import Inputs, code_state, read_inputs, read_lock, recorded_fingerprint
 from mmicl.paths import FINGERPRINT_VARIABLE, INPUTS_VARIABLE, STATE_VARIABLE, Paths
+from mmicl.shortages import is_full
 from mmicl.supervision import die_with_parent, end_tree, run_supervised
 
 if TYPE_CHECKING:
@@ -199,6 +200,8 @@ def _translate(error: Exception, paths: Paths, stage: str | None = None) -> Mmic
         return dvclocks.describe_holder(paths.root)
     if isinstance(cause, StageCmdFailedError) and stage is not None:
         if not paths.outcome(stage).exists():
+            if is_full(paths.state):
+                return ResourceError("no room to write", where=paths.state, remedy="make room")
             return MmiclError(f"ended without saying why ({cause})")
         outcome = read_json(paths.outcome(stage))
         return _ERRORS[outcome["kind"]](outcome["message"])

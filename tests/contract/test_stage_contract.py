@@ -31,6 +31,7 @@ EXEMPT = {
     "lineage.py",
     "supervision.py",
     "processes.py",
+    "shortages.py",
     "dvclocks.py",
     "cluster.py",
     "tracking",

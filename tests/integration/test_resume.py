@@ -52,22 +52,7 @@ def kill_after_a_checkpoint(chain: Path, run_folder: Path, drawn: random.Random)
     assert not find_workers(chain)
 
 
-def test_a_killed_training_ends_with_the_bits_of_an_undisturbed_one(
-    chain: Path, drawn: random.Random
-) -> None:
-    weights = chain / "models" / "finetune" / "trained.safetensors"
-    undisturbed = hash_file(weights)
-    paths = Paths(chain, chain / ".mmicl")
-    run_folder = paths.run("finetune", fingerprint(paths, "finetune"))
-    kill_after_a_checkpoint(chain, run_folder, drawn)
-    second = run_in(chain, *AGAIN)
-    assert second.returncode == 0, second.stderr
-    assert "going on from step 100" in second.stdout
-    assert hash_file(weights) == undisturbed
-    assert "up to date" in run_in(chain, "dvc", "status").stdout
-
-
-def test_a_training_goes_on_over_a_change_of_code_when_it_is_told_to(
+def test_a_killed_training_goes_on_to_the_same_bits_over_a_change_of_code_too(
     chain: Path, drawn: random.Random
 ) -> None:
     weights, lock = chain / "models" / "finetune" / "trained.safetensors", chain / "dvc.lock"
@@ -82,9 +67,7 @@ def test_a_training_goes_on_over_a_change_of_code_when_it_is_told_to(
         told = run_in(chain, "mmicl", "continue", "finetune")
         assert told.returncode == 0, told.stderr
         assert f"finetune goes on from step 100 of {mark[:12]}" in told.stdout
-        again = run_in(chain, *AGAIN)
-        assert again.returncode == 0, again.stderr
-        assert "going on from step 100" in again.stdout
+        go_on(chain)
         assert hash_file(weights) == undisturbed
         facts = read_json(paths.run("finetune", fingerprint(paths, "finetune")) / "record.json")
         assert facts["facts"]["continued_from"] == mark
@@ -92,6 +75,13 @@ def test_a_training_goes_on_over_a_change_of_code_when_it_is_told_to(
     finally:
         code.write_text(unchanged)
         lock.write_bytes(before)
-    once_more = run_in(chain, *AGAIN)  # of the run that was killed, whose outs are the same
-    assert once_more.returncode == 0, once_more.stderr
+    go_on(chain)  # the run that was killed, whose code is the checkout's again
     assert hash_file(weights) == undisturbed
+    assert "up to date" in run_in(chain, "dvc", "status").stdout
+
+
+def go_on(chain: Path) -> None:
+    """The same command again: it goes on from the checkpoint, to the end."""
+    again = run_in(chain, *AGAIN)
+    assert again.returncode == 0, again.stderr
+    assert "going on from step 100" in again.stdout

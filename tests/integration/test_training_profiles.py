@@ -151,6 +151,7 @@ def cut(profile: str, base: Path, *, narrow: bool) -> dict[str, Any]:
     params["finetune"] |= {"steps": 2, "global_batch": 2}
     benchmark = params["evaluate"]["benchmarks"]["nlvr2"]
     benchmark |= {"limit": 4, "shots": 1}
+    params["validate"]["min_samples"] = 4
     params["evaluate"] |= {"benchmarks": {"nlvr2": benchmark}, "exemplar_draws": 1}
     if not (narrow or HAS_BF16):
         for stage in ("pretrain", "finetune"):
@@ -166,7 +167,8 @@ def run_chain(paths: Paths, params: dict[str, Any]) -> dict[str, dict[str, Any]]
     config = check_config(params, "params.yaml")
     facts = {}
     members = [f"{stage}@{name}" for name in SOURCES for stage in ("fetch", "ingest")]
-    for stage in (*members, "augment", "build", "pretrain", "features", "finetune", "evaluate"):
+    trainings = ("pretrain", "features", "finetune")
+    for stage in (*members, "augment", "build", "validate", *trainings, "evaluate"):
         group, _, item = stage.partition("@")
         context = StageContext(stage, item or None, config, paths, "0" * 40)
         importlib.import_module(f"mmicl.stages.{group}").run(context)
@@ -176,7 +178,11 @@ def run_chain(paths: Paths, params: dict[str, Any]) -> dict[str, dict[str, Any]]
 
 @pytest.mark.parametrize(
     ("profile", "size"),
-    [("flan-t5-xl", "xl"), ("instruct-flan-t5-xxl", "narrow")],
+    [
+        ("flan-t5-xl", "xl"),
+        ("flan-t5-xxl", "narrow"),
+        ("instruct-flan-t5-xxl", "narrow"),
+    ],
 )
 def test_a_big_profile_runs_the_chain_at_one_layer_a_tower(
     tmp_path: Path, profile: str, size: str
@@ -210,6 +216,7 @@ def test_a_big_profile_runs_the_chain_at_one_layer_a_tower(
 
 
 def test_instructblip_reads_the_instruction_along_the_chain(tmp_path: Path) -> None:
+    """The fourth profile, by the protocol that its base was trained with."""
     base, paths = tmp_path / "base", Paths(tmp_path, tmp_path / ".mmicl")
     write_base(base, "instruct", "narrow")
     params = cut("instruct-flan-t5-xl", base, narrow=True)

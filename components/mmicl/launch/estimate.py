@@ -27,6 +27,9 @@ STORED_IMAGE_BYTES = 100e3
 """A COCO-sized JPEG."""
 OPTIMIZER_BYTES = 12
 """AdamW in mixed precision: fp32 master copy and two moments, per trained weight."""
+LOADING_BYTES = 4
+"""A weight in main memory while a training's processes start: each reads the whole model, in
+float32, before its part goes to its GPU."""
 GIB = 2**30
 
 
@@ -117,7 +120,7 @@ ARCHITECTURES = {
 
 @dataclass(frozen=True)
 class Estimate:
-    """GPU memory per device and disk in GiB, hours per stage.
+    """GPU memory per device, main memory and disk in GiB, hours per stage.
 
     The evaluation has one GPU, of `evaluation_memory`, and so many requests.
     """
@@ -125,6 +128,7 @@ class Estimate:
     weights: int
     trained: int
     gpu_memory: float
+    main_memory: float
     disk: float
     pretrain_hours: float
     finetune_hours: float
@@ -184,6 +188,7 @@ def estimate(config: Config) -> Estimate:
         weights=weights,
         trained=trained,
         gpu_memory=memory / GIB,
+        main_memory=LOADING_BYTES * weights * gpus / GIB,
         disk=disk / GIB,
         pretrain_hours=_hours(
             config.pretrain.steps * config.pretrain.global_batch,
@@ -246,6 +251,7 @@ def describe(config: Config) -> dict[str, str]:
         "weights": f"{needs.weights / 1e9:.2f} billion",
         "learning in stage II": f"{needs.trained / 1e9:.2f} billion",
         "GPUs": f"{needs.gpus}, each with at least {needs.gpu_memory:.0f} GiB",
+        "main memory": f"{needs.main_memory:.0f} GiB, while {needs.gpus} processes load the model",
         "disk": f"{needs.disk:.0f} GiB"
         + (", without the samples of quotas that are shares" if shares else ""),
         "stage I": f"{needs.pretrain_hours:.1f} hours",

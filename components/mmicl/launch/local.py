@@ -1,5 +1,6 @@
 """Training on this machine: torchrun, one process a rank, nothing left behind."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -30,11 +31,12 @@ def launch_training(stage: str, paths: Paths, run_folder: Path, launch: Launch) 
         *("-m", WORKER, "--stage", stage),
         *("--root", str(paths.root), "--run-folder", str(run_folder)),
     ]
-    with (run_folder / "ranks.log").open("w", encoding="utf-8") as log:
+    # Unbuffered: what a full disk does not take must not be tried again on closing.
+    with (run_folder / "ranks.log").open("wb", buffering=0) as log:
 
         def show(line: str) -> None:
-            log.write(line + "\n")
-            log.flush()
+            with contextlib.suppress(OSError):  # the ranks meet the full disk too, and end
+                log.write(f"{line}\n".encode())
             if line.startswith(f"{stage}: "):  # the rest is the libraries' own talk
                 sys.stdout.write(line + "\n")
                 sys.stdout.flush()

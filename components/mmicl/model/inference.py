@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 def project_features(
     model: "Blip2ForConditionalGeneration", features: torch.Tensor
 ) -> torch.Tensor:
-    """Q-Former outputs [images, queries, hidden] as the language model takes them, [..., width]."""
-    if not len(features):  # of any shape: prompts without images have none
-        return features
-    embeddings: Any = model.get_input_embeddings()
-    return model.language_projection(features.to(embeddings.weight.dtype))
+    """Q-Former outputs [images, queries, hidden] as the language model takes them, [..., width].
+
+    No images, of whatever hidden size, go through the projection as well: ranks that share a batch
+    must all use it, or have no gradient of it to share.
+    """
+    projection, embeddings = model.language_projection, cast("Any", model.get_input_embeddings())
+    if not len(features):
+        features = features.new_zeros(0, features.shape[1], projection.in_features)
+    return projection(features.to(embeddings.weight.dtype))
 
 
 def embed_prompts(
@@ -52,8 +56,8 @@ def embed_prompts(
     images, queries, _ = projected.shape
     if (found := int(mask.sum())) != images * queries:  # masked_scatter accepts too many silently
         raise DataError(f"{found} placeholder tokens for {images} images of {queries} tokens")
-    if not images:
-        return embeddings
+    if not images:  # nothing is added, but the projection stays among what made the embeddings
+        return embeddings + projected.sum().to(embeddings.dtype)
     return embeddings.masked_scatter(mask, projected.to(embeddings.dtype))
 
 

@@ -148,8 +148,9 @@ class MmiclProcessor:
             width] (left out where no prompt has an image), and what `encode_instructions` gives.
 
         Raises:
-            DataError: A prompt has another number of placeholders than images; names it.
-            UserError: The arguments are not lists of the same length.
+            DataError: A prompt has another number of placeholders than images, or an image that
+                cannot be used; names it.
+            UserError: The arguments are not lists of the same length, or empty.
         """
         from transformers import BatchFeature
 
@@ -160,7 +161,8 @@ class MmiclProcessor:
         flat = [image for row in images for image in row]
         batch = self.pad(ids)
         if flat:
-            batch["pixel_values"] = self.pixels(flat)
+            owners = [name for name, row in zip(names or text, images, strict=True) for _ in row]
+            batch["pixel_values"] = self._name_pixels(flat, owners)
             shown = zip(text, images, strict=True)
             views = [view for prompt, row in shown for view in self.views(prompt, [""] * len(row))]
             batch |= self.encode_instructions(views)
@@ -205,6 +207,18 @@ class MmiclProcessor:
         """Resized and normalised images, float32 [images, 3, height, width]."""
         values = self.image_processor(list(images), return_tensors="np")["pixel_values"]
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+
+    def _name_pixels(self, images: "Sequence[Image]", owners: Sequence[str]) -> torch.Tensor:
+        """As `pixels`, but what transformers refuses is said of the prompt that it belongs to."""
+        try:
+            return self.pixels(images)
+        except Exception as error:
+            for image, owner in zip(images, owners, strict=True):
+                try:
+                    self.pixels([image])
+                except Exception as alone:
+                    raise DataError(f"an image cannot be used ({alone})", where=owner) from None
+            raise DataError(f"the images cannot be used ({error})") from None
 
     def views(self, prompt: str, images: Sequence[str]) -> list[View]:
         """A prompt's images as the Q-Former is to meet them.
@@ -323,6 +337,8 @@ def _check_rows(images: Sequence[Any], text: Sequence[str]) -> None:
             "prompts come as a list, with one list of images for each",
             remedy="processor(images=[[first, second]], text=[prompt])",
         )
+    if not text:
+        raise UserError("no prompts")
     if len(images) != len(text):
         raise UserError(f"{len(images)} lists of images for {len(text)} prompts")
 

@@ -3,6 +3,7 @@
 How it ended is left where the caller finds it, since exit codes do not pass through DVC.
 """
 
+import contextlib
 import importlib
 import json
 import logging
@@ -20,6 +21,7 @@ from mmicl.errors import Kind, MmiclError, UserError
 from mmicl.files import write_json, write_text
 from mmicl.lineage import Inputs, code_state, find_inputs
 from mmicl.paths import FINGERPRINT_VARIABLE, INPUTS_VARIABLE, Paths
+from mmicl.shortages import describe_shortage
 from mmicl.stages import StageContext
 from mmicl.supervision import die_with_parent
 from mmicl.train.continuation import TRAINING
@@ -40,6 +42,9 @@ def main(arguments: list[str]) -> int:
         _write_outcome(paths, stage, error.kind, str(error))
         return _complain(str(error), 2)
     except Exception as error:
+        if (shortage := describe_shortage(error, stage)) is not None:
+            _write_outcome(paths, stage, shortage.kind, str(shortage))
+            return _complain(str(shortage), 2)
         log = paths.state / "logs" / f"{stage}.log"
         write_text(log, traceback.format_exc())
         traceback.print_exc()
@@ -108,8 +113,9 @@ def _check_checkout(root: Path) -> None:
 
 
 def _write_outcome(paths: Paths, stage: str, kind: "Kind | str", message: str) -> None:
-    """Leave word of how the stage ended."""
-    write_json(paths.outcome(stage), {"stage": stage, "kind": kind, "message": message})
+    """Leave word of how the stage ended; a full disk takes none, and the line on stderr stays."""
+    with contextlib.suppress(OSError):
+        write_json(paths.outcome(stage), {"stage": stage, "kind": kind, "message": message})
 
 
 def _complain(message: str, code: int) -> int:

@@ -1,18 +1,29 @@
 """Stage II: projection and the recipe's attention weights learn from MIC data."""
 
+from pathlib import Path
+
+from mmicl.config import Launch
 from mmicl.launch.local import launch_training
+from mmicl.paths import Paths
 from mmicl.stages import StageContext
+from mmicl.stages.features import restore_features
 from mmicl.train.stage import run_training
 
 
 def run(context: StageContext) -> None:
     """Train on data/mic/finetune.parquet; write models/finetune and its curve."""
+
+    def launch(stage: str, paths: Paths, run_folder: Path, hardware: Launch) -> int:
+        if context.config.finetune.steps:
+            restore_features(context.config, paths)
+        return launch_training(stage, paths, run_folder, hardware)
+
     facts = run_training(
         "finetune",
         context.paths,
         context.run_folder,
         context.paths.finetuned,
         context.config.launch,
-        launch_training,
+        launch,
     )
     context.facts.update(facts)

@@ -27,6 +27,7 @@ from mmicl.train.meters import (
     Progress,
     Throughput,
     append_meters,
+    drop_later,
     read_curve,
     write_curve,
 )
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 METRIC_POINTS = 100
 """Throughput reports of a whole run, at the most."""
 CURVE = "curve.csv"
+METERS = "meters.jsonl"
 
 
 @dataclass
@@ -209,7 +211,7 @@ class Trainer:
         """Throughput to meters.jsonl, everything to the tracker."""
         rates = meter.report()
         if self.rank == 0:
-            append_meters(self.run_folder / "meters.jsonl", row.step, rates)
+            append_meters(self.run_folder / METERS, row.step, rates)
             write_curve(self.run_folder / CURVE, self.curve)
             values = {
                 "loss": row.loss,
@@ -271,6 +273,9 @@ class Trainer:
             found.fill_(-1 if step is None else step)
         dist.broadcast(found, 0)
         step = int(found)
+        if self.rank == 0:
+            drop_later(self.run_folder / METERS, max(0, step))
+            self.skips.forget_later(max(0, step))
         if step < 0:
             return 0
         folder = checkpoints.step_folder(self.run_folder, step)

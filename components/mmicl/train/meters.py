@@ -135,6 +135,24 @@ def append_meters(path: Path, step: int, values: dict[str, float]) -> None:
         stream.write(json.dumps({"step": step, **values}, sort_keys=True) + "\n")
 
 
+def drop_later(path: Path, step: int) -> None:
+    """Take lines of later steps out of a file of JSON lines: a run that goes on writes them anew.
+
+    A line that was cut while it was written counts as later.
+    """
+    if not path.exists():
+        return
+
+    def is_kept(line: str) -> bool:
+        try:
+            return json.loads(line)["step"] <= step
+        except json.JSONDecodeError:
+            return False
+
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    write_text(path, "".join(filter(is_kept, lines)))
+
+
 class Progress:
     """Lines for a person, on rank 0: one every few seconds, and whatever must be said.
 

@@ -1,8 +1,5 @@
 """How a rank ended, left where the stage finds it: exit codes do not pass through torchrun."""
 
-import errno
-import os
-import re
 import shutil
 import traceback
 from pathlib import Path
@@ -10,10 +7,11 @@ from pathlib import Path
 from mmicl.config import Launch
 from mmicl.errors import DataError, MmiclError, ResourceError, TransientError, UserError
 from mmicl.files import read_json, write_json
+from mmicl.shortages import find_full_disk, is_full, is_out_of_memory
 
 _KINDS = {kind.kind: kind for kind in (UserError, DataError, ResourceError, TransientError)}
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_MEMORY_SIGNS = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc")
+_LOST_PEER = ("by peer", "broken pipe", "remote process exited", "ncclremoteerror")
+"""What a rank says whose neighbour has gone."""
 
 
 def clear_errors(run_folder: Path) -> None:
@@ -33,13 +31,8 @@ def write_error(run_folder: Path, rank: int, error: BaseException, launch: Launc
     if is_out_of_memory(error):
         first, _, _ = str(error).strip().partition("\n")
         error = ResourceError(f"out of memory: {first or 'no room'}", remedy=_save_memory(launch))
-    elif (reason := _find_full_disk(error)) is not None:
-        error = ResourceError(
-            f"no room to write ({reason})",
-            where=run_folder,
-            remedy="make room there, or lower launch.keep_checkpoints; the same command goes on "
-            "from the last whole checkpoint",
-        )
+    elif (reason := find_full_disk(error)) is not None:
+        error = _refuse_full_disk(run_folder, reason)
     known = isinstance(error, MmiclError)
     content = {
         "kind": error.kind if known else "bug",
@@ -47,6 +40,15 @@ def write_error(run_folder: Path, rank: int, error: BaseException, launch: Launc
         "traceback": "" if known else "".join(traceback.format_exception(error)),
     }
     write_json(run_folder / "errors" / f"rank_{rank}.json", content)
+
+
+def _refuse_full_disk(run_folder: Path, reason: str) -> ResourceError:
+    return ResourceError(
+        f"no room to write ({reason})",
+        where=run_folder,
+        remedy="make room there, or lower launch.keep_checkpoints; the same command goes on "
+        "from the last whole checkpoint",
+    )
 
 
 def _save_memory(launch: Launch | None) -> str:
@@ -66,22 +68,6 @@ def _save_memory(launch: Launch | None) -> str:
     return ", ".join(ways[:-1]) + f", or {ways[-1]}" if len(ways) > 1 else ways[0]
 
 
-def _find_full_disk(error: BaseException) -> str | None:
-    """The system's reason, where an error (safetensors has its own) is about room for a file."""
-    number = error.errno if isinstance(error, OSError) else None
-    if number is None and (found := re.search(r"\(os error (\d+)\)", str(error))):
-        number = int(found[1])
-    return os.strerror(number) if number in _NO_ROOM else None
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, in one of torch's several ways."""
-    if isinstance(error, MemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(sign in text for sign in _MEMORY_SIGNS)
-
-
 def raise_error(run_folder: Path, stage: str, code: int, log: Path) -> None:
     """Raise in the stage what a rank recorded.
 
@@ -92,16 +78,20 @@ def raise_error(run_folder: Path, stage: str, code: int, log: Path) -> None:
         log: The whole output of the ranks.
 
     Raises:
-        MmiclError: Of the recorded kind; a process that ended without a word was killed, most
-            often by the kernel for want of memory.
+        MmiclError: Of the recorded kind. A process that ended without a word had no room for one,
+            or was killed, most often by the kernel for want of memory; all that the others can say
+            is then that they have lost it.
         RuntimeError: A rank met a bug; holds its traceback.
     """
     found = [read_json(path) for path in sorted((run_folder / "errors").glob("rank_*.json"))]
     for content in found:
         if content["kind"] in _KINDS:
             raise _KINDS[content["kind"]](content["message"])
-    if found:
-        raise RuntimeError(f"{found[0]['message']}; see {log}\n{found[0]['traceback']}")
+    for content in found:
+        if not any(sign in content["message"].lower() for sign in _LOST_PEER):
+            raise RuntimeError(f"{content['message']}; see {log}\n{content['traceback']}")
+    if is_full(run_folder):
+        raise _refuse_full_disk(run_folder, "no space left")
     raise ResourceError(
         f"a training process was killed (exit code {code})",
         where=stage,

@@ -8,6 +8,7 @@ from typing import Any
 import torch.distributed as dist
 
 from mmicl.errors import DataError
+from mmicl.train.meters import drop_later
 
 SHOWN = 8
 """Sample ids in a message; the log has them all."""
@@ -71,11 +72,20 @@ class Skips:
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"skipped": self.total, "skipped_in_a_row": self.in_a_row}
+        return {
+            "skipped": self.total,
+            "skipped_in_a_row": self.in_a_row,
+            "skipped_names": self._names,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.total, self.in_a_row = state["skipped"], state["skipped_in_a_row"]
+        self._names = list(state["skipped_names"])
+
+    def forget_later(self, step: int) -> None:
+        """Take steps after this one, which are done again, out of the log."""
+        drop_later(self.log, step)
 
 
 def _gather_names(own: list[str]) -> list[str]:

@@ -175,8 +175,10 @@ def prepare_trainer(
         held_out = _make_batches(job, job.held_out, processor, visual)
         validator = Validator(held_out, job.validation, job.training.global_batch)
     engine = build_engine(model, job.training, job.config.launch)
+    epochs = job.training.steps * job.training.global_batch / len(batches.samples)
     progress.say(
-        f"{len(batches.samples)} samples, {len(names)} tensors learn, {job.ranks} process(es), "
+        f"{len(batches.samples)} samples, {epochs:.2f} epochs, {len(names)} tensors learn, "
+        f"{job.ranks} process(es), "
         f"ZeRO {job.config.launch.zero_stage}"
     )
     trainer = Trainer(

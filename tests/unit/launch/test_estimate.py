@@ -57,6 +57,8 @@ def test_more_processes_need_less_memory_each_and_less_time() -> None:
     one = config.model_copy(update={"launch": config.launch.model_copy(update={"processes": 1})})
     six = estimate(config)
     assert six.gpu_memory < estimate(one).gpu_memory
+    assert six.main_memory == 6 * estimate(one).main_memory
+    assert estimate(one).main_memory == pytest.approx(4 * 12.23e9 / 2**30, rel=0.01)
     assert estimate(one).finetune_hours == pytest.approx(6 * six.finetune_hours)
 
 

@@ -73,6 +73,18 @@ def test_gradients_reach_the_trained_weights_alone(tiny: Tiny) -> None:
     assert reached == set(names) - PROJECTION  # no image: nothing to project
 
 
+def test_nothing_is_recorded_of_a_frozen_encoder(tiny: Tiny) -> None:
+    """Before the first weight that learns autograd keeps nothing, in inference mode or out of it.
+
+    Inference mode itself is not for what a trained layer reads: it must save its inputs.
+    """
+    model: Any = tiny[0]
+    select_trainable(model, "stage1")
+    output = model.get_image_features(torch.zeros(1, 3, 64, 64))
+    assert not output.last_hidden_state.requires_grad
+    assert output.qformer_outputs.last_hidden_state.requires_grad
+
+
 def test_an_unknown_recipe_is_refused(tiny: Tiny) -> None:
     with pytest.raises(UserError, match=f"recipes are {', '.join(RECIPES)}"):
         select_trainable(tiny[0], "stage3")

@@ -60,6 +60,15 @@ def test_long_targets_are_counted_and_do_not_learn_to_stop(tiny: Tiny) -> None:
     assert end not in targets.labels[1].tolist()
 
 
+def test_an_image_that_cannot_be_used_names_the_sample(tiny: Tiny) -> None:
+    processor = tiny[1]
+    nothing: Any = np.zeros(7)
+    with pytest.raises(DataError, match=r"^vqa/7: an image cannot be used"):
+        processor([[RED], [RED, nothing]], ["图 a", "图 图 b"], names=["vqa/6", "vqa/7"])
+    with pytest.raises(UserError, match="no prompts"):
+        processor([], [])
+
+
 def test_a_prompt_is_never_cut(tiny: Tiny) -> None:
     _, processor = tiny
     (ids,) = processor.encode(["red " * 3000], [0])

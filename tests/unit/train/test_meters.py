@@ -10,7 +10,15 @@ import pytest
 
 from mmicl.errors import DataError
 from mmicl.train.batches import StepBatch
-from mmicl.train.meters import CurveRow, Progress, Throughput, read_curve, write_curve
+from mmicl.train.meters import (
+    CurveRow,
+    Progress,
+    Throughput,
+    append_meters,
+    drop_later,
+    read_curve,
+    write_curve,
+)
 
 ROWS = [CurveRow(1, 1 / 3, 1e-3, 2.5, 0.0), CurveRow(2, 0.1 + 0.2, 2e-3, 1e-17, 0.125)]
 
@@ -20,6 +28,17 @@ def test_a_curve_comes_back_to_the_last_digit(tmp_path: Path) -> None:
     assert read_curve(tmp_path / "curve.csv") == ROWS
     first = (tmp_path / "curve.csv").read_text().splitlines()[0]
     assert first == "step,loss,learning_rate,grad_norm,padding_share"
+
+
+def test_lines_of_steps_that_are_done_again_go(tmp_path: Path) -> None:
+    log = tmp_path / "meters.jsonl"
+    drop_later(log, 3)  # not there yet
+    for step in (2, 3, 4):
+        append_meters(log, step, {"mfu": 0.5})
+    whole = log.read_text()
+    log.write_text(whole + '{"step": 5, "mf')
+    drop_later(log, 3)
+    assert log.read_text() == "".join(whole.splitlines(keepends=True)[:2])
 
 
 @pytest.mark.parametrize("text", ["step,loss\n1,x\n", "a,b\n1,2\n"])

@@ -31,6 +31,13 @@ def test_what_a_rank_foresaw_counts_more_than_what_followed_from_it(tmp_path: Pa
         raise_error(tmp_path, "pretrain", 1, LOG)
 
 
+def test_a_rank_that_was_killed_counts_more_than_one_that_lost_it(tmp_path: Path) -> None:
+    lost = "[gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:1: Connection reset by peer"
+    write_error(tmp_path, 1, RuntimeError(lost), LAUNCH)
+    with pytest.raises(ResourceError, match=r"was killed .*; if memory ran out, lower launch"):
+        raise_error(tmp_path, "finetune", 1, LOG)
+
+
 def test_a_bug_shows_its_traceback(tmp_path: Path) -> None:
     try:
         {}["lost"]
