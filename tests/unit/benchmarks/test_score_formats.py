@@ -145,6 +145,7 @@ def test_aokvqa_takes_a_file_a_setting(tmp_path: Path) -> None:
 
 def test_gqa_says_what_it_cannot_compute(tmp_path: Path) -> None:
     predictions, folder = gqa(tmp_path, [{"questionId": "1", "prediction": "red"}])
+    (folder / "val_choices.json").unlink()
     scored = score_files("gqa", predictions, folder / "val_all_questions.json")
     assert set(scored["metrics"]["not_computed"]) == {
         "grounding", "consistency", "validity, plausibility"

@@ -325,6 +325,17 @@ def test_mme_has_no_more_questions_than_it_has(tmp_path: Path) -> None:
         score("mme", MME, tmp_path, range(1, 22), "yes")
 
 
+def test_an_mme_question_is_of_one_sub_task(tmp_path: Path) -> None:
+    folder, _ = made.mme(tmp_path, two_lines(range(1, 3), "yes"))
+    rows = [f"0001.jpg\tIs it {label} there?\t{label}\tyes\n" for label in ("Yes", "No")]
+    count = made.write(folder / "count.txt", "".join(rows))
+    assert score_files("mme", folder)["n"] == 6  # another question about the same picture
+    count.write_text("".join(rows) + two_lines([2], "no"))
+    message = r"results: 0002\.jpg, 'Is it Yes\?' stands in count\.txt and in OCR\.txt; give each"
+    with pytest.raises(DataError, match=message):
+        score_files("mme", folder)
+
+
 def test_pope_answers_without_their_question_are_counted(tmp_path: Path) -> None:
     scored = score_files("pope", *made.pope(tmp_path, [{"answer": "yes"}, {"answer": ""}]))
     assert scored["warnings"] == [

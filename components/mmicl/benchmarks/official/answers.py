@@ -1,6 +1,8 @@
 """Written answers: POPE, MME, the VQA family, A-OKVQA and ST-VQA, in their official files."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from mmicl.benchmarks.official.reading import (
     Record,
@@ -9,13 +11,16 @@ from mmicl.benchmarks.official.reading import (
     need_references,
     pick_file,
     read_answers,
-    read_file,
+    read_lines,
     read_mapping,
     read_table,
     refuse_unknown,
 )
 from mmicl.benchmarks.scorers import anls, aokvqa, mme, pope, vqa
 from mmicl.errors import DataError, UserError
+
+_CONVERTED = "val_annotations_vqa_format.json"
+_NO_TYPES = {"question_type": "none of the above", "answer_type": "other"}
 
 
 def score_pope(predictions: Path, references: Path | None) -> Scored:
@@ -92,27 +97,43 @@ def _compare_questions(answer: Record, question: Record, references: str) -> Non
         )
 
 
-def score_vqa(predictions: Path, references: Path | None) -> Scored:
-    """A results file `[{question_id, answer}]` against an annotations file of the VQA format.
+def score_vqav2(predictions: Path, references: Path | None) -> Scored:
+    """A results file `[{question_id, answer}]` against v2_mscoco_val2014_annotations.json."""
+    return _score_vqa(predictions, references, "v2_mscoco_val2014_annotations.json")
 
-    Where annotations carry no `answer_type` (TextVQA, VizWiz), it is taken as `other`.
-    """
-    annotations = pick_file(
-        need_references(references, "the annotations file"), "*annotations*.json"
+
+def score_okvqa(predictions: Path, references: Path | None) -> Scored:
+    """A results file `[{question_id, answer}]` against mscoco_val2014_annotations.json."""
+    return _score_vqa(predictions, references, "mscoco_val2014_annotations.json")
+
+
+def score_textvqa(predictions: Path, references: Path | None) -> Scored:
+    """`[{question_id, answer}]` against TextVQA_0.5.1_val.json, or annotations of VQA's form."""
+    return _score_vqa(
+        predictions, references, "TextVQA_0.5.1_val.json", "TextVQA_*_val.json", _CONVERTED
     )
-    truths = []
-    for record in read_table(annotations, "annotations"):
-        answers = record.get("answers", list)
-        if not answers or not all(
-            isinstance(entry, dict) and isinstance(entry.get("answer"), str) for entry in answers
-        ):
-            raise DataError("answers are not a list of objects with answer", where=record.where)
-        kind = str(record.value.get("answer_type", "other"))
-        key = record.get("question_id", (int, str))
-        texts = [entry["answer"] for entry in answers]
-        truths.append(vqa.Annotation(key, texts, record.get("question_type", str), kind))
-    wanted = index_records(((truth.question_id, truth) for truth in truths), annotations)
-    answers = read_answers(predictions)
+
+
+def score_vizwiz(predictions: Path, references: Path | None) -> Scored:
+    """`[{image, answer}]` against Annotations/val.json, whose questions have no other ids.
+
+    Or `[{question_id, answer}]` against annotations of VQA's form, which numbers them.
+    """
+    need_references(references, "Annotations/val.json")
+    first = read_table(predictions)[0].value
+    if "question_id" in first or "image" not in first:
+        return _score_vqa(predictions, references, _CONVERTED)
+    return _score_vqa(predictions, references, "val.json", "Annotations/val.json", key="image")
+
+
+def _score_vqa(
+    predictions: Path, references: Path | None, *names: str, key: str = "question_id"
+) -> Scored:
+    """The answers by `key` against an annotations file, in a folder that of the first name."""
+    path = pick_file(need_references(references, names[0]), *names, "*annotations*.json")
+    truths = [_read_annotation(one, key) for one in read_table(path, "annotations", "data")]
+    wanted = index_records(((truth.question_id, truth) for truth in truths), path)
+    answers = read_answers(predictions, key)
     refuse_unknown(answers, wanted, predictions)
     scores = vqa.score(answers, truths)
     return Scored(
@@ -127,6 +148,27 @@ def score_vqa(predictions: Path, references: Path | None) -> Scored:
     )
 
 
+def _read_annotation(record: Record, key: str) -> vqa.Annotation:
+    """A question of VQA's form, or of TextVQA's own (answers as texts) or VizWiz's own.
+
+    Types that they do not have are those that VQA's form gives to questions of no type.
+    """
+    texts: list[Any] = [
+        entry.get("answer") if isinstance(entry, dict) else entry
+        for entry in record.get("answers", list)
+    ]
+    if not texts or not all(isinstance(text, str) for text in texts):
+        message = "answers are not a list of texts, or of objects with answer"
+        raise DataError(message, where=record.where)
+    kinds = Record(record.where, {**_NO_TYPES, **record.value})
+    return vqa.Annotation(
+        question_id=record.get(key, (int, str)),
+        answers=texts,
+        question_type=kinds.get("question_type", str),
+        answer_type=kinds.get("answer_type", str),
+    )
+
+
 def score_mme(predictions: Path, references: Path | None) -> Scored:
     """A folder of `<sub-task>.txt`: picture, question, right answer, answer, by tabulators."""
     if references is not None:
@@ -135,7 +177,9 @@ def score_mme(predictions: Path, references: Path | None) -> Scored:
     files = [predictions / f"{name}.txt" for name in known]
     if not any(path.exists() for path in files):
         raise UserError("no results (existence.txt, count.txt, …)", where=predictions)
-    subtasks = {path.stem: _read_mme(path) for path in files if path.exists()}
+    found = {path.stem: _read_mme(path) for path in files if path.exists()}
+    _refuse_shared(found, predictions)
+    subtasks = {name: list(answers.values()) for name, answers in found.items()}
     try:
         metrics = mme.score(subtasks)
     except ValueError as error:
@@ -160,21 +204,38 @@ def score_mme(predictions: Path, references: Path | None) -> Scored:
     )
 
 
-def _read_mme(path: Path) -> list[mme.Answer]:
-    answers, asked = [], set()
+def _refuse_shared(subtasks: Mapping[str, Iterable[tuple[str, str]]], predictions: Path) -> None:
+    """See that no question stands in the files of two sub-tasks.
+
+    MME's own files share pictures, but no question about one: a file under another's name would.
+    """
+    owners: dict[tuple[str, str], str] = {}
+    for name, asked in subtasks.items():
+        for picture, question in asked:
+            owner = owners.setdefault((picture, question), name)
+            if owner != name:
+                raise DataError(
+                    f"{picture}, {question!r} stands in {owner}.txt and in {name}.txt",
+                    where=predictions,
+                    remedy="give each sub-task its own answers",
+                )
+
+
+def _read_mme(path: Path) -> dict[tuple[str, str], mme.Answer]:
+    """The answers by picture and question, in the file's order."""
+    answers: dict[tuple[str, str], mme.Answer] = {}
     most = 2 * mme.PICTURES[path.stem]
-    for number, line in enumerate(read_file(path).splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         columns = line.split("\t")
         if len(columns) != 4:
             raise DataError(
                 f"{len(columns)} columns, not 4 (picture, question, right answer, answer)",
                 where=f"{path}, line {number}",
             )
-        if (columns[0], columns[1]) in asked:
+        if (columns[0], columns[1]) in answers:
             message = f"{columns[0]}, {columns[1]!r} stands twice"
             raise DataError(message, where=f"{path}, line {number}", remedy="give each once")
-        asked.add((columns[0], columns[1]))
-        answers.append(mme.Answer(columns[0], columns[2], columns[3]))
+        answers[columns[0], columns[1]] = mme.Answer(columns[0], columns[2], columns[3])
     if not answers:
         raise DataError("no lines", where=path)
     if len(answers) > most:

@@ -11,7 +11,7 @@ from mmicl.benchmarks.official.reading import (
     need_references,
     pick_file,
     read_entries,
-    read_file,
+    read_lines,
     read_table,
     refuse_unknown,
 )
@@ -31,7 +31,8 @@ _NOCAPS_NAMES = {
 
 def score_coco_caption(predictions: Path, references: Path | None) -> Scored:
     """`[{image_id, caption}]` against a COCO captions file; images with a caption are scored."""
-    path = pick_file(need_references(references, "captions_val2014.json"), "captions*.json")
+    name = "captions_val2014.json"
+    path = pick_file(need_references(references, name), name, "captions*.json")
     return _score_captions(predictions, _read_coco(path))
 
 
@@ -143,6 +144,8 @@ def _read_karpathy(records: list[Record], path: Path) -> dict[Key, list[str]]:
     for record in records:
         if record.get("split", str) == "test":
             texts = [one.get("raw", str) for one in read_entries(record, "sentences")]
+            if not texts:
+                raise DataError("no sentences", where=record.where)
             truths[_name_picture(record.get("filename", str))] = texts
     if not truths:
         raise DataError("no images of the test split", where=path)
@@ -152,7 +155,7 @@ def _read_karpathy(records: list[Record], path: Path) -> dict[Key, list[str]]:
 def _read_tokens(path: Path) -> dict[Key, list[str]]:
     """Lines `1000092795.jpg#0<tab>caption`."""
     truths: dict[Key, list[str]] = defaultdict(list)
-    for number, line in enumerate(read_file(path).splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         name, tab, text = line.partition("\t")
         if not tab or "#" not in name:
             raise DataError(

@@ -9,6 +9,7 @@ from mmicl.benchmarks.official.reading import (
     compare_ids,
     index_records,
     need_references,
+    parse_digits,
     pick_file,
     read_choice,
     read_csv,
@@ -30,10 +31,11 @@ def score_nextqa(predictions: Path, references: Path | None) -> Scored:
     truths = []
     for record in read_csv(path):
         kind, answer = record.get("type", str), record.get("answer", str)
-        if kind not in (*nextqa.TYPES, "TN", "TP") or not answer.isdigit():
+        number = parse_digits(answer)
+        if kind not in (*nextqa.TYPES, "TN", "TP") or number is None:
             raise DataError(f"type {kind!r}, answer {answer!r}", where=record.where)
         key = f"{record.get('video', str)}_{record.get('qid', str)}"
-        truths.append(nextqa.Question(key, kind, int(answer)))
+        truths.append(nextqa.Question(key, kind, number))
     wanted = index_records(((truth.id, truth) for truth in truths), path)
     answers = {}
     for key, value in read_mapping(predictions).items():
@@ -251,7 +253,9 @@ def score_iconqa(predictions: Path, references: Path | None) -> Scored:
     wanted: dict[str, iconqa.Problem] = {}
     for task in iconqa.TASKS:
         own = splits.get(f"{task}_test")
-        if not isinstance(own, list) or any(key not in problems for key in own):
+        if not isinstance(own, list) or any(
+            not isinstance(key, str) or key not in problems for key in own
+        ):
             message = f"{task}_test is not a list of problems"
             raise DataError(message, where=f"{folder}, pid_splits.json")
         if any(key in results for key in own):
@@ -279,6 +283,8 @@ def _read_icons(folder: Path) -> tuple[dict[str, iconqa.Problem], dict[str, int 
         if task not in iconqa.TASKS:
             raise DataError(f"ques_type is {task!r}", where=record.where)
         own = Record(f"{folder}, pid2skills.json", skills).get(key, list)
+        if not all(isinstance(skill, str) for skill in own):
+            raise DataError(f"skills of {key} are not texts", where=f"{folder}, pid2skills.json")
         problems[key] = iconqa.Problem(task, own, str(record.get("answer", (int, str))))
         if task != "fill_in_blank":
             choices[key] = _count_choices(record)
@@ -361,9 +367,10 @@ def score_winoground(predictions: Path, references: Path | None) -> Scored:
 def _read_pair(record: Record) -> tuple[tuple[int, int, int], float]:
     label = record.get("label", str)
     parts = label.split("_")
-    if len(parts) != 3 or not parts[0].isdigit() or parts[1:] not in _PAIRS:
+    item = parse_digits(parts[0])
+    if item is None or parts[1:] not in _PAIRS:
         raise DataError(f"label {label!r} is not like 17_c0_i1", where=record.where)
-    return (int(parts[0]), int(parts[1][1]), int(parts[2][1])), read_score(record, "score")
+    return (item, int(parts[1][1]), int(parts[2][1])), read_score(record, "score")
 
 
 _RAVEN_CANDIDATES, _IQ_CANDIDATES = 8, 6

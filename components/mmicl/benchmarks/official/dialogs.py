@@ -17,6 +17,7 @@ from mmicl.errors import DataError
 
 Round = tuple[int, int]
 _CANDIDATES = 100
+_DIALOGS = "visdial_1.0_val.json"
 
 
 def score_visdial(predictions: Path, references: Path | None) -> Scored:
@@ -29,6 +30,7 @@ def score_visdial(predictions: Path, references: Path | None) -> Scored:
     references = need_references(references, "the folder of visdial_1.0_val.json")
     if references.is_dir():
         dialogs = [path for path in references.glob("visdial*.json") if "dense" not in path.name]
+        dialogs = [path for path in dialogs if path.name == _DIALOGS] or dialogs
         dense = list(references.glob("*dense_annotations.json"))
     else:
         named = "dense" in references.name
@@ -85,10 +87,10 @@ def _read_dense(path: Path) -> dict[Round, list[float]]:
     relevance = {}
     for record in read_table(path):
         values = record.get("gt_relevance", list)
-        if len(values) != _CANDIDATES or not any(values):
-            raise DataError(
-                f"gt_relevance is not {_CANDIDATES} values, some above 0", where=record.where
-            )
+        numbers = all(type(value) in (int, float) and 0 <= value <= 1 for value in values)
+        if len(values) != _CANDIDATES or not numbers or not any(values):
+            message = f"gt_relevance is not {_CANDIDATES} numbers from 0 to 1, some above 0"
+            raise DataError(message, where=record.where)
         relevance[record.get("image_id", int), record.get("round_id", int)] = values
     return relevance
 

@@ -1,5 +1,6 @@
 """GQA in its official files."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from mmicl.benchmarks.official.reading import (
     need_references,
     pick_file,
     read_answers,
+    read_entries,
     read_mapping,
 )
 from mmicl.benchmarks.scorers import gqa
@@ -22,6 +24,7 @@ _QUESTIONS = (
     "*val_all_questions.json",
     "*questions.json",
 )
+_NAMED = re.compile(r"(.*?)(?:all_|balanced_)?questions\.json")
 
 
 def score_gqa(predictions: Path, references: Path | None) -> Scored:
@@ -45,10 +48,11 @@ def score_gqa(predictions: Path, references: Path | None) -> Scored:
         metrics["consistency"] = gqa.score_consistency(answers, list(balanced), questions)
     else:
         missing["consistency"] = "needs all questions and answers to those that are entailed"
-    if choices := _read_choices(references, balanced):
-        metrics |= gqa.score_choices(answers, balanced, choices)
+    listed = _name_choices(path)
+    if listed.exists():
+        metrics |= gqa.score_choices(answers, balanced, _read_choices(listed, balanced))
     else:
-        missing["validity, plausibility"] = "need the choices file beside the questions"
+        missing["validity, plausibility"] = f"need {listed.name} beside the questions"
     note = f"{unknown} predictions for unknown questions, passed over as officially"
     return Scored(
         n=len(balanced),
@@ -66,18 +70,21 @@ def _check(path: Path, key: str, value: Any) -> dict[str, Any]:
         ("question", str),
         ("answer", str),
         ("isBalanced", bool),
-        ("semantic", list),
     ):
         record.get(name, kind)
+    for step in read_entries(record, "semantic"):
+        for name in ("operation", "argument"):
+            step.get(name, object)  # whatever it is, it is read as text
     types = Record(f"{record.where}, types", record.get("types", dict))
     for name in ("structural", "semantic", "detailed"):
         types.get(name, str)
-    entailed = record.value.get("entailed", [])
-    return {
-        **record.value,
-        "entailed": entailed,
-        "groups": {"global": None} | record.get("groups", dict),
-    }
+    entailed = record.value.get("entailed") or []
+    if not isinstance(entailed, list) or not all(isinstance(one, str) for one in entailed):
+        raise DataError("entailed is not a list of questions", where=record.where)
+    groups = {"global": None} | record.get("groups", dict)
+    if not isinstance(groups["global"], str | None):
+        raise DataError("the global group is not a name", where=record.where)
+    return {**record.value, "entailed": entailed, "groups": groups}
 
 
 def _is_answered(
@@ -86,15 +93,17 @@ def _is_answered(
     return all(other in questions and other in answers for other in questions[key]["entailed"])
 
 
-def _read_choices(
-    references: Path, balanced: Mapping[str, Any]
-) -> dict[str, dict[str, list[str]]] | None:
-    found = sorted(references.glob("*choices.json")) if references.is_dir() else []
-    if not found:
-        return None
-    choices = read_mapping(found[0])
+def _name_choices(questions: Path) -> Path:
+    """The choices file of the same split, which may lie beside others: val_choices.json."""
+    named = _NAMED.fullmatch(questions.name)
+    return questions.with_name(f"{named[1] if named else ''}choices.json")
+
+
+def _read_choices(path: Path, balanced: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
+    choices = read_mapping(path)
     for key in balanced:
-        record = Record(f"{found[0]}, {key}", choices.get(key) or {})
+        value = choices.get(key)
+        record = Record(f"{path}, {key}", value if isinstance(value, dict) else {})
         for name in ("valid", "plausible"):
             record.get(name, list)
     return choices

@@ -9,6 +9,7 @@ from mmicl.benchmarks.official.reading import (
     Scored,
     index_records,
     need_references,
+    parse_digits,
     pick_file,
     read_file,
     refuse_unknown,
@@ -72,7 +73,7 @@ def _read_question(path: Path, row: dict[str, Any]) -> tuple[int, mmbench.Questi
     if answer not in choices:
         raise DataError(f"the answer is {answer!r}", where=f"{path}, row {row['index']}")
     return row["index"], mmbench.Question(
-        group=int(row.get("g_index") or row["index"] % _ROTATION),
+        group=_read_index(path, row, "g_index") if row.get("g_index") else row["index"] % _ROTATION,
         answer=answer,
         choices=choices,
         category=str(row.get("category") or ""),
@@ -91,11 +92,15 @@ def _read_rows(path: Path, column: str) -> list[dict[str, Any]]:
         raise DataError("no rows", where=path)
     rows: list[dict[str, Any]] = table.to_dict("records")
     for row in rows:
-        number = str(row["index"]).removesuffix(".0")
-        if not number.isdigit():
-            raise DataError(f"index {row['index']!r} is no number", where=path)
-        row["index"] = int(number)
+        row["index"] = _read_index(path, row, "index")
     return rows
+
+
+def _read_index(path: Path, row: dict[str, Any], name: str) -> int:
+    number = parse_digits(str(row[name]).removesuffix(".0"))
+    if number is None:
+        raise DataError(f"{name} {row[name]!r} is no number", where=path)
+    return number
 
 
 def _read_table(path: Path) -> "pd.DataFrame":

@@ -5,7 +5,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from mmicl.errors import DataError, UserError
 
 K = TypeVar("K")
 V = TypeVar("V")
-_WHOLE = re.compile(r"-?\d+", re.ASCII)
+_WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 _SAME_SPLIT = "give the predictions for the references' own split"
 
 
@@ -57,16 +57,17 @@ class Record:
         return value
 
 
-def read_table(path: Path, section: str | None = None) -> list[Record]:
-    """Read a JSON array of objects, an object's `section` that is one, or JSON Lines.
+def read_table(path: Path, *sections: str) -> list[Record]:
+    """Read a JSON array of objects, the first of an object's `sections` that it has, or JSON Lines.
 
     Raises:
         DataError: The file is missing, empty, neither of these, or an entry is not an object.
     """
     text = read_file(path)
     try:
-        value = json.loads(text)
-        value = value.get(section, value) if isinstance(value, dict) and section else value
+        value = parse_json(text, path)
+        if isinstance(value, dict):
+            value = next((value[name] for name in sections if name in value), value)
         entries = [(f"entry {number}", entry) for number, entry in enumerate(_as_list(value), 1)]
     except json.JSONDecodeError:
         entries = list(_read_lines(path, text))
@@ -107,7 +108,7 @@ def read_mapping(path: Path, section: str | None = None) -> dict[str, Any]:
         return seen
 
     try:
-        value = json.loads(read_file(path), object_pairs_hook=refuse_repeats)
+        value = parse_json(read_file(path), path, refuse_repeats)
     except json.JSONDecodeError as error:
         raise DataError(f"not JSON ({error})", where=path) from None
     if section and isinstance(value, dict):
@@ -156,6 +157,48 @@ def read_file(path: Path) -> str:
         raise UserError("is a folder, not a file", where=path) from None
     except UnicodeDecodeError as error:
         raise DataError(f"not UTF-8 ({error})", where=path) from None
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file.
+
+    Line feeds alone end them, as they do for the official tools: str.splitlines would also cut an
+    answer in two at a form feed or at U+2028.
+
+    Raises:
+        UserError: There is no such file.
+        DataError: It is a folder, or not UTF-8.
+    """
+    text = read_file(path)
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def parse_json(
+    text: str, where: object, hook: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> Any:
+    """The value of a JSON text; `hook` makes objects of their pairs.
+
+    Raises:
+        json.JSONDecodeError: The text is not JSON.
+        DataError: It is, but with more digits or levels than Python takes.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=hook)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        raise DataError("a number has too many digits", where=where) from None
+    except RecursionError:
+        raise DataError("nested too deeply", where=where) from None
+
+
+def parse_digits(text: str) -> int | None:
+    """The number that up to 18 digits stand for, None for any other text.
+
+    str.isdigit is no test for that: it takes a superscript two, and int() neither that nor
+    thousands of digits.
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
 
 
 def index_records(records: Iterable[tuple[K, V]], where: object) -> dict[K, V]:
@@ -309,7 +352,7 @@ def _read_lines(path: Path, text: str) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                yield f"line {number}", json.loads(line)
+                yield f"line {number}", parse_json(line, f"{path}, line {number}")
             except json.JSONDecodeError as error:
                 raise DataError(f"not JSON ({error.msg})", where=f"{path}, line {number}") from None
 

@@ -10,9 +10,12 @@ from mmicl.benchmarks.official.reading import (
     compare_ids,
     index_records,
     need_references,
+    parse_digits,
+    parse_json,
     pick_file,
     read_csv,
     read_file,
+    read_lines,
     read_score,
     read_table,
     refuse_unknown,
@@ -23,9 +26,9 @@ from mmicl.errors import DataError, UserError
 
 def score_nlvr2(predictions: Path, references: Path | None) -> Scored:
     """Lines `identifier,True` against the JSON Lines file of the split."""
-    records = read_table(need_references(references, "dev.json"))
+    path = pick_file(need_references(references, "dev.json"), "dev.json")
     truths = []
-    for record in records:
+    for record in read_table(path):
         identifier = record.get("identifier", str)
         try:
             sentence = nlvr.nlvr2_sentence(identifier)
@@ -39,11 +42,12 @@ def score_nlvr2(predictions: Path, references: Path | None) -> Scored:
 
 def score_nlvr1(predictions: Path, references: Path | None) -> Scored:
     """Lines `dev-2536-0-3.png,true`, one for each of a picture's six orders of boxes."""
+    path = pick_file(need_references(references, "dev.json"), "dev.json")
     truths = [
         nlvr.Reference(
             f"{identifier}-{order}", nlvr.nlvr1_sentence(identifier), record.get("label", str)
         )
-        for record in read_table(need_references(references, "dev.json"))
+        for record in read_table(path)
         for identifier in [record.get("identifier", str)]
         for order in range(6)
     ]
@@ -83,7 +87,7 @@ def _read_label(record: Record) -> str:
 def score_vsr(predictions: Path, references: Path | None) -> Scored:
     """A file of one 0 or 1 a line, in the order of test.jsonl (`label`, `relation`)."""
     path = pick_file(need_references(references, "test.jsonl"), "test.jsonl", "dev.jsonl")
-    lines = [line.strip() for line in read_file(predictions).splitlines() if line.strip()]
+    lines = [line.strip() for line in read_lines(predictions) if line.strip()]
     for number, line in enumerate(lines, 1):
         if line not in ("0", "1"):
             raise DataError(f"{line!r} is neither 0 nor 1", where=f"{predictions}, line {number}")
@@ -165,7 +169,7 @@ def score_bongard_hoi(predictions: Path, references: Path | None) -> Scored:
 
 def _read_list(path: Path) -> list[object]:
     try:
-        value = json.loads(read_file(path))
+        value = parse_json(read_file(path), path)
     except json.JSONDecodeError as error:
         raise DataError(f"not JSON ({error})", where=path) from None
     if not isinstance(value, list) or not value:
@@ -198,9 +202,10 @@ def _read_pairs(path: Path, count: int) -> list[tuple[int, int]]:
 
 def _read_meme(record: Record) -> int:
     value = str(record.get("id", (int, str)))
-    if not value.isdigit():
+    number = parse_digits(value)
+    if number is None:
         raise DataError(f"id {value!r} is no number", where=record.where)
-    return int(value)
+    return number
 
 
 def _read_class(record: Record, key: str) -> int:

@@ -18,8 +18,11 @@ def similarity(prediction: str, answers: Sequence[str]) -> float:
     said = normalise(prediction)
     distances = []
     for answer in answers:
-        length = max(len(answer), len(prediction))
-        distances.append(distance(normalise(answer), said) / length if length else 0.0)
+        right, length = normalise(answer), max(len(answer), len(prediction))
+        # Texts so unlike in length earn nothing whatever they say, and NLTK refuses very long ones.
+        least = abs(len(right) - len(said))
+        edits = least if least > length * (1 - THRESHOLD) else distance(right, said)
+        distances.append(edits / length if length else 0.0)
     value = 1 - min(distances)
     return value if value >= THRESHOLD else 0.0
 

@@ -87,7 +87,7 @@ class _Reader(HTMLParser):
         above = self.open[-1][1] if self.open else frozenset()
         number = dict(attrs).get("tid") or ""
         path = above
-        if number.isdigit():
+        if number.isascii() and number.isdecimal():
             # Paths begin below html and body, the tags 0 and 1.
             path = above | {int(number)}
             self.paths.setdefault(int(number), path)
