@@ -20,6 +20,19 @@ settings.register_profile("mmicl", deadline=None)  # no timer in a test: machine
 settings.load_profile("mmicl")
 
 
+SERVERS = {"chain", "toy", "toy_checkout", "shared_toy"}
+"""Fixtures of checkouts whose flows start Prefect's server, all on one port."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group the long tests, two processes at a time (`--dist loadgroup`): those that need one port,
+    and one checkout in which the chain has run, stay in one of them; of others a file does.
+    """
+    for item in items:
+        served = SERVERS & set(getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group("servers" if served else item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real records and official scores; a test that needs it skips without it."""

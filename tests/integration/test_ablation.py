@@ -129,12 +129,6 @@ def test_every_variant_is_measured_and_every_claim_judged(toy: Paths) -> None:
     check_mlflow(toy)
 
 
-def test_an_unknown_variant_is_one_line(toy: Paths) -> None:
-    ended = ablate(toy, "--variant", "absent")
-    assert ended.returncode == 2
-    assert "no variant named absent; there are full, short" in ended.stdout + ended.stderr
-
-
 def wait_for_two(paths: Paths, process: "subprocess.Popen[str]") -> None:
     """Until stages of two variants are at work side by side."""
     end = time.monotonic() + 120
