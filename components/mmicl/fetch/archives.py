@@ -20,7 +20,16 @@ from mmicl.fetch.limits import Budget
 from mmicl.fetch.uri import ARCHIVES, check_name
 
 BLOCK = 1 << 20
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+BROKEN = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError,
+    RecursionError,  # a tar's headers of headers
+)  # fmt: skip
+MAX_HEADERS = 1 << 20
+"""Bytes of a tar's member before its content: long names and the like, which Python reads whole."""
+HEADERS = (
+    tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,9 @@ def unpack(archive: Path, folder: Path, *, where: str, limits: Limits | None = N
                 names.append(name)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise DataError("holds a name twice, as a file and as a folder", where=where) from None
+    except _HeadersTooLong:
+        message = f"a member's name or header has more than {MAX_HEADERS} bytes"
+        raise DataError(message, where=where) from None
     except BROKEN as error:
         raise DataError(f"not a whole archive ({error})", where=where) from None
     except OSError as error:
@@ -100,8 +112,27 @@ class _Meter:
 _Member = tuple[str, bool, Callable[[], IO[bytes]]]
 
 
+class _HeadersTooLong(Exception):
+    """A member of a tar has headers over the limit."""
+
+
+class _TarInfo(tarfile.TarInfo):
+    """A header that is looked at before Python reads what it says it has.
+
+    All that stand before one member count together, since Python holds them at once.
+    """
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        """Of `tarfile`, which names it as the one to override; `tar.offset` is the member's."""
+        read = self.offset - tar.offset  # of the member's other headers
+        if self.type in HEADERS and not 0 <= self.size <= MAX_HEADERS - read:
+            raise _HeadersTooLong
+        return super()._proc_member(tar)  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def _read_tar(archive: Path, meter: _Meter) -> Iterator[_Member]:
-    with tarfile.open(archive, "r:" if archive.name.endswith(".tar") else "r:gz") as tar:
+    mode = "r:" if archive.name.endswith(".tar") else "r:gz"
+    with tarfile.open(archive, mode, tarinfo=_TarInfo) as tar:
         while (member := tar.next()) is not None:
             meter.count_member()
             if not (member.isfile() or member.isdir()):

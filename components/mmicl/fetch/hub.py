@@ -7,7 +7,8 @@ the library itself.
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from glob import escape
+from pathlib import Path, PurePosixPath
 
 from mmicl.errors import TransientError, UserError
 from mmicl.fetch.uri import Source
@@ -27,6 +28,7 @@ class Snapshot:
 def fetch_snapshot(source: Source, state: Path) -> Snapshot:
     """Bring the file or folder that an `hf://` URI names into the hub's cache.
 
+    Of a folder no more comes than `include` asks for, or little more.
     Partial downloads survive there, and what is there already is not fetched again.
 
     Args:
@@ -50,7 +52,7 @@ def fetch_snapshot(source: Source, state: Path) -> Snapshot:
             repo_type="dataset",
             revision=source.revision,
             cache_dir=cache,
-            allow_patterns=[path, f"{path}/*"] if path else None,
+            allow_patterns=_list_patterns(path, source.include),
         )
     except errors.LocalEntryNotFoundError as error:
         remedy = "check the network, or HF_HUB_CACHE of a machine without one"
@@ -64,9 +66,23 @@ def fetch_snapshot(source: Source, state: Path) -> Snapshot:
         raise TransientError(_shorten(error), where=source.uri) from None
     place = Path(folder) / path
     if not place.exists():
-        message = f"the dataset has no {path}"
+        wanted = " in ".join(filter(None, (", ".join(source.include), path)))
+        message = f"the dataset has no {wanted}"
         raise UserError(message, where=source.uri, remedy="check the path and the revision")
     return Snapshot(place, Path(folder).parents[1].resolve(), Path(folder).name)
+
+
+def _list_patterns(path: str, include: tuple[str, ...]) -> list[str] | None:
+    """What the hub's library shall bring, as it understands patterns; None for all there is.
+
+    Its `*` crosses folders, and its `**/` would not stand for none of them as ours does. What comes
+    too much by the change is left out where the snapshot is listed.
+    """
+    if not path and not include:
+        return None
+    folder = f"{escape(path)}/" if path else ""
+    globs = [PurePosixPath(glob).as_posix().replace("**/", "*") for glob in include or ("*",)]
+    return [*([escape(path)] if path else []), *(f"{folder}{glob}" for glob in globs)]
 
 
 def _shorten(error: Exception) -> str:

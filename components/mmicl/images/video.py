@@ -43,7 +43,8 @@ def read_frames(path: Path, count: int) -> list[np.ndarray]:
 
     Raises:
         ImageError: The file is missing, empty, too large, of another format, without a video
-            stream, too long, of too many pixels, or does not decode to the last frame wanted.
+            stream, of an unknown codec, too long, of too many pixels, or does not decode to the
+            last frame wanted.
     """
     head = _read_head(path)
     kind = "avi" if head[:4] == b"RIFF" and head[8:12] == b"AVI " else "mp4"
@@ -58,18 +59,23 @@ def read_frames(path: Path, count: int) -> list[np.ndarray]:
                     duration = _add_up(again, path.name)
             _check_duration(duration, path.name)
             return _pick(container, sample_times(duration, count), path.name)
-    except FFmpegError as error:
+    except (FFmpegError, ValueError) as error:  # PyAV refuses some damage itself
         if kind == "mp4" and head[4:8] != b"ftyp":
             message = "neither an MP4 nor an AVI video"
             raise ImageError("unknown_format", message, where=path.name) from None
-        raise _truncated(error.strerror or "cut off", path.name) from None
+        told = error.strerror if isinstance(error, FFmpegError) else str(error)
+        raise _truncated(told or "cut off", path.name) from None
 
 
 @contextlib.contextmanager
 def _open(path: Path, kind: str) -> Iterator["InputContainer"]:
     import av
 
-    with path.open("rb") as stream, av.open(stream, "r", format=kind) as container:
+    # Titles and the like need not be UTF-8, and nothing reads them.
+    with (
+        path.open("rb") as stream,
+        av.open(stream, "r", format=kind, metadata_errors="replace") as container,
+    ):
         yield container
 
 
@@ -88,10 +94,12 @@ def _read_head(path: Path) -> bytes:
 
 
 def _check_stream(container: "InputContainer", name: str) -> None:
-    """That there is a video stream, of pixels within the bounds."""
+    """That there is a video stream, of a known codec and pixels within the bounds."""
     if not container.streams.video:
         raise ImageError("no_video_stream", "holds no video stream", where=name)
     stream = container.streams.video[0]
+    if stream.codec_context is None:  # PyAV's way to say that FFmpeg has no decoder for it
+        raise ImageError("unknown_format", "its video stream is of an unknown codec", where=name)
     _check_pixels(stream.width, stream.height, name)
 
 

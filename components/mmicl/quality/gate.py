@@ -82,6 +82,7 @@ def check_and_document(paths: Paths, config: Config) -> dict[str, Any]:
         rows = {
             "examples": chain.from_iterable(sources.examples.values()),
             "samples": chain.from_iterable(sources.samples.values()),
+            "bank": sources.bank,
         }
         shown = show_failing(report["results"], rows, twins, config, paths)
         write_text(folder / "index.html", write_index(report, pages, shown))

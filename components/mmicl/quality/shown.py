@@ -25,11 +25,11 @@ def show_failing(
     config: Config,
     paths: Paths,
 ) -> Shown:
-    """The rows that the report names by id, of the tables that have pictures.
+    """The rows that the report names by id, of the tables that a person can read.
 
     Args:
         results: The report's, each with `table`, `success` and `ids`.
-        tables: The rows of those tables by the tables' names.
+        tables: Rows of Example, Sample and Template by the tables' names in the report.
         twins: Id of an Example -> the picture that one of its own looks like, or "".
         config: Of the checkout.
         paths: Where the pictures lie. One that is not there, or damaged, is named in its place.
@@ -40,7 +40,9 @@ def show_failing(
     folders = [paths.images(name) for name in sorted(config.datasets)]
     images = ImageStore(folder for folder in folders if folder.is_dir())
     return {
-        (table, row["id"]): _show(row, twins.get(row["id"], ""), images)
+        (table, row["id"]): _show_template(row)
+        if table == "bank"
+        else _show(row, twins.get(row["id"], ""), images)
         for table, rows in tables.items()
         for row in rows
         if (table, row["id"]) in named
@@ -59,6 +61,12 @@ def _show(row: dict[str, Any], twin: str, images: ImageStore) -> str:
         f"<div>{pictures}</div><div>{escape(_shorten(asked))} &rarr; "
         f"<b>{escape(_shorten(row['target']))}</b></div>"
     )
+
+
+def _show_template(row: dict[str, Any]) -> str:
+    """A template has no pictures; what a person wrote into the bank may be of any type."""
+    task, text = (escape(_shorten(str(row[key]))) for key in ("task", "text"))
+    return f"<div>{task}: <b>{text}</b></div>"
 
 
 def _choices(row: dict[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mmicl.mic.builder import HELD_OUT as HELD_OUT_PARTS
 from mmicl.quality.contamination import find_alike
 from mmicl.quality.stored import StoredRows
 from mmicl.records import split_reference
@@ -15,8 +16,8 @@ def find_twins(examples: Tables, samples: Tables, pictures: Tables) -> dict[str,
     """Pictures of the splits held out -> the one they look like that a sample shows.
 
     Those of val and test are held against the samples that are trained on, worked examples
-    included; those of test against the part val as well, which chooses among the weights. Panels of
-    matrices are left out, as in `mmicl.mic.selection.find_held_out`.
+    included; those of test against the parts held out as well, which choose among the weights.
+    Panels of matrices are left out, as in `mmicl.mic.selection.find_held_out`.
 
     Args:
         examples: Rows of Example by dataset.
@@ -32,7 +33,7 @@ def find_twins(examples: Tables, samples: Tables, pictures: Tables) -> dict[str,
         part: {key for row in rows.walk("task", "images") for key in _list_pictures(row)}
         for part, rows in samples.items()
     }
-    chosen_by = shown.pop("val")
+    chosen_by = set[str]().union(*(shown.pop(part) for part in HELD_OUT_PARTS))
     trained = set[str]().union(*shown.values(), chosen_by - asked["val"])  # its worked examples
     wanted = asked["val"] | asked["test"] | trained | chosen_by
     looks = {

@@ -71,7 +71,7 @@ def find_pairs(context: ReadContext) -> Iterator[Record]:
         table = path.with_suffix(".parquet")
         if not table.is_file():
             error = RecordError("missing_table", f"no {table.name} beside the shard")
-            yield Record("train", path.stem, context.name(path), error)
+            yield Record("train", _name_shard(context, path), context.name(path), error)
             continue
         pieces = read_members(path)
         try:
@@ -103,7 +103,12 @@ def has_pictures(table: Path) -> bool:
 
 def _refuse_table(context: ReadContext, table: Path, error: Exception) -> Record:
     broken = RecordError("malformed", f"{table.name} is no table of Parquet ({error})")
-    return Record("train", table.stem, context.name(table), broken)
+    return Record("train", _name_shard(context, table), context.name(table), broken)
+
+
+def _name_shard(context: ReadContext, path: Path) -> str:
+    """A shard's path without its suffix: each folder of a set begins anew with shard 00000."""
+    return context.name(path.with_suffix(""))
 
 
 def read_members(path: Path) -> dict[str, Piece]:
@@ -132,7 +137,7 @@ def _read_rows(
         for batch in file.iter_batches(BATCH, columns=columns):
             for row in batch.to_pylist():
                 if row.get("status") == DONE:
-                    own = f"{path.stem}-{row.get('key')}"
+                    own = f"{_name_shard(context, path)}-{row.get('key')}"
                     yield Record("train", own, context.name(table), (row, path, pieces))
                 else:
                     context.unused["addresses that gave no picture"] += 1

@@ -63,7 +63,9 @@ def read_puzzle(path: Path) -> tuple[np.ndarray, int]:
                     raise RecordError("malformed", f"{name} holds more than {limit} bytes")
                 data = io.BytesIO(archive.read(f"{name}.npy"))
                 arrays[name] = np.lib.format.read_array(data, allow_pickle=False)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, KeyError, ValueError, OSError) as error:
+    except RecordError:
+        raise
+    except Exception as error:  # zlib, zipfile and numpy's headers (a tokenizer) raise all sorts
         raise RecordError("malformed", f"not a RAVEN archive ({error})") from None
     panels, target = arrays["image"], arrays["target"]
     if panels.ndim != 3 or len(panels) != CONTEXT + CANDIDATES or panels.dtype != np.uint8:

@@ -26,8 +26,8 @@ from mmicl.sources.json_stream import (
 )
 from mmicl.sources.official import Record, RecordError, dump_meta, write_plainly
 
-MAX_NAME = 200
-"""Signs in a file name; file systems end at 255 bytes."""
+MAX_NAME, MAX_PATH = 255, 4095
+"""Bytes of a file's name, and of its whole path: of more, Linux makes an error."""
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 Parsed = TypeVar("Parsed")
@@ -344,12 +344,16 @@ class ReadContext:
         """A path that a record names, held to the dataset's folder.
 
         Raises:
-            RecordError: It leads out of it, by `..`, by being absolute, or by a link.
+            RecordError: It leads out of it, by `..`, by being absolute, or by a link; or no file
+                can have such a name.
         """
         relative = PurePosixPath(name)
-        if any(len(part) > MAX_NAME or "\0" in part for part in relative.parts):
-            raise RecordError("malformed", f"{name!r} is no file name")
         path = self.folder / relative
+        too_long = _count_bytes(str(path)) > MAX_PATH or any(
+            _count_bytes(part) > MAX_NAME for part in relative.parts
+        )
+        if too_long or "\0" in name:
+            raise RecordError("malformed", f"{name!r} is no file name")
         outside = relative.is_absolute() or ".." in relative.parts
         try:
             outside = outside or not path.resolve().is_relative_to(self.folder)
@@ -362,6 +366,11 @@ class ReadContext:
     def size(self, reference: str) -> tuple[int, int]:
         """Width and height in pixels of a picture that `image` has stored."""
         return self.writer.sizes[reference]
+
+
+def _count_bytes(text: str) -> int:
+    """Bytes of a name on disk; half a surrogate pair, refused elsewhere, counts as well."""
+    return len(text.encode(errors="surrogatepass"))
 
 
 Stored = TypeVar("Stored", str, tuple[str, ...])

@@ -1,5 +1,6 @@
 """Archives as a stranger may send them."""
 
+import gzip
 import io
 import stat
 import tarfile
@@ -161,3 +162,45 @@ def test_other_kinds_are_not_archives(tmp_path: Path) -> None:
     (tmp_path / "a.rar").write_bytes(b"Rar!")
     with pytest.raises(UserError, match=r"not an archive by its name; known are \.tar, \.tar\.gz"):
         unpack(tmp_path / "a.rar", tmp_path / "out", where="coco")
+
+
+def head(kind: bytes, size: int) -> bytes:
+    """A header that says that `size` bytes of it follow."""
+    info = special("long", kind)
+    info.size = size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize("kind", [b"L", b"K", b"x", b"g", b"X"])
+@pytest.mark.parametrize(
+    ("count", "size", "claimed"),
+    [(1, 2 << 20, 2 << 20), (3, 500_000, 500_000), (1, 2 << 20, -512)],
+    ids=["one", "together", "a negative size reads all there is"],
+)
+def test_headers_are_limited(
+    tmp_path: Path, kind: bytes, count: int, size: int, claimed: int
+) -> None:
+    archive = tmp_path / "long.tar.gz"
+    plain = make_tar(tmp_path / "plain.tar", "a").read_bytes()
+    content = f"{size} comment=".encode().ljust(size - 1, b"a") + b"\n"
+    content += bytes(-size % tarfile.BLOCKSIZE)
+    archive.write_bytes(gzip.compress((head(kind, claimed) + content) * count + plain, 1))
+    with pytest.raises(DataError, match=r"^coco: a member's name or header has more than 1048576"):
+        unpack(archive, tmp_path / "out", where="coco")
+    assert not (tmp_path / "out").exists()
+
+
+def test_headers_of_headers_are_refused(tmp_path: Path) -> None:
+    plain = make_tar(tmp_path / "plain.tar", "a").read_bytes()
+    (tmp_path / "deep.tar").write_bytes(head(b"L", 0) * 1000 + plain)
+    with pytest.raises(DataError, match=r"^coco: not a whole archive \(maximum recursion"):
+        unpack(tmp_path / "deep.tar", tmp_path / "out", where="coco")
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_usual_headers_are_read(tmp_path: Path, form: int) -> None:
+    names = [f"{'é' * 100}/{number}.jpg" for number in range(3)]
+    with tarfile.open(tmp_path / "a.tar", "w", format=form) as tar:
+        for name in names:
+            tar.addfile(tarfile.TarInfo(name))
+    assert unpack(tmp_path / "a.tar", tmp_path / "out", where="coco") == names

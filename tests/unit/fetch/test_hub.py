@@ -4,9 +4,12 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import huggingface_hub
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.utils import filter_repo_objects
 
 from mmicl.errors import DataError, TransientError, UserError
 from mmicl.fetch import Manifest
@@ -58,6 +61,36 @@ def test_a_file_a_pattern_and_a_commit(fetch: Fetch, raw: Path, cache: Path) -> 
     assert [entry.path for entry in manifest.files] == ["data/images/0.jpg"]
 
 
+@pytest.mark.parametrize(
+    ("uri", "patterns", "expected"),
+    [
+        ("", None, set(FILES)),
+        ("/data", ["data", "data/*"], {"data/train.json", "data/images/0.jpg"}),
+        ("/data/train.json", ["data/train.json", "data/train.json/*"], {"data/train.json"}),
+        ("?include=**/*.jpg", ["**.jpg"], {"data/images/0.jpg"}),
+        ("?include=**/README.md,data/*.json", ["*README.md", "data/*.json"],
+         {"README.md", "data/train.json"}),
+        ("/data?include=**/train.json", ["data", "data/*train.json"], {"data/train.json"}),
+        ("/data?include=./images/**/*.jpg", ["data", "data/images/**.jpg"], {"data/images/0.jpg"}),
+    ],
+)  # fmt: skip
+def test_no_more_is_asked_of_the_hub_than_include_names(
+    fetch: Fetch, cache: Path, monkeypatch: pytest.MonkeyPatch,
+    uri: str, patterns: list[str] | None, expected: set[str],
+) -> None:  # fmt: skip
+    asked: list[list[str] | None] = []
+
+    def download(name: str, **options: Any) -> str:
+        asked.append(options["allow_patterns"])
+        return snapshot_download(name, **options)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    manifest = fetch(f"hf://datasets/owner/name{uri}")
+    assert asked == [patterns]
+    assert set(filter_repo_objects(FILES, allow_patterns=patterns)) == expected
+    assert {(file.origin or "").partition(f"{COMMIT}/")[2] for file in manifest.files} == expected
+
+
 def test_a_branch_that_moved_to_other_content_is_refused(
     fetch: Fetch, raw: Path, cache: Path, tmp_path: Path
 ) -> None:
@@ -73,6 +106,8 @@ def test_a_branch_that_moved_to_other_content_is_refused(
 def test_what_is_not_there(fetch: Fetch, cache: Path) -> None:
     with pytest.raises(UserError, match=r"the dataset has no nowhere; check the path and the rev"):
         fetch("hf://datasets/owner/name/nowhere")
+    with pytest.raises(UserError, match=r"the dataset has no \*\.json, \*\.jpg in nowhere; check"):
+        fetch("hf://datasets/owner/name/nowhere?include=*.json,*.jpg")
     with pytest.raises(TransientError, match=r"datasets/owner/other: Cannot find an appropriate"):
         fetch("hf://datasets/owner/other")
 

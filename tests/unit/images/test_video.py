@@ -221,6 +221,35 @@ def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
         assert refusal(path) == reason, data[:10]
 
 
+@pytest.mark.parametrize(
+    ("name", "coding", "code"), [("a.mp4", "h264", b"avc1"), ("a.avi", "mjpeg", b"MJPG")]
+)
+def test_an_unknown_codec_is_refused(tmp_path: Path, name: str, coding: str, code: bytes) -> None:
+    path = film(tmp_path / name, GREY, coding=coding)
+    path.write_bytes(path.read_bytes().replace(code, b"zzzz"))
+    assert refusal(path) == "unknown_format"
+
+
+@pytest.mark.parametrize(("name", "coding"), [("a.mp4", "h264"), ("a.avi", "mjpeg")])
+def test_a_title_that_is_no_utf8_does_not_matter(tmp_path: Path, name: str, coding: str) -> None:
+    path = film(tmp_path / name, GREY, coding=coding)
+    data = path.read_bytes()
+    assert b"Lavf" in data
+    path.write_bytes(data.replace(b"Lavf", b"\xff\xfe\xff\xfe"))
+    assert shades(read_frames(path, 4)) == [40, 80, 120, 160]
+
+
+def test_what_pyav_itself_refuses_is_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("no such pixels")
+
+    path = film(tmp_path / "grey.mp4", GREY)
+    monkeypatch.setattr(video, "_pick", refuse)
+    assert refusal(path) == "truncated_video"
+
+
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     path = tmp_path / "sound.mp4"
     with av.open(str(path), "w", format="mp4") as container:

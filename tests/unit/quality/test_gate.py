@@ -1,5 +1,6 @@
 """The data gate with the real Great Expectations, over planted faults."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -256,6 +257,19 @@ def test_warnings_are_listed_and_let_pass(paths: Paths, config: Config) -> None:
     assert (report["failed_critical"], report["failed_warning"]) == (0, 4)
     assert failed["datasets fill their quotas"]["ids"] == ["finetune/coco", "finetune/vqav2"]
     assert failed["examples can become prompts"]["ids"] == ["coco/train/000"]
+
+
+def test_failing_templates_are_shown_with_their_texts(paths: Paths, config: Config) -> None:
+    edit_lines(
+        paths.bank,
+        lambda rows: (change(rows[3], text="no <b>slot</b> at all"), change(rows[4], text=7)),
+    )
+    check_and_document(paths, config)
+    text = (paths.data_docs / "index.html").read_text(encoding="utf-8")
+    (row, other) = map(json.loads, paths.bank.read_text(encoding="utf-8").splitlines()[3:5])
+    told = f"{row['task']}: <b>no &lt;b&gt;slot&lt;/b&gt; at all</b>"
+    assert f"<code>{row['id']}</code><div>{told}</div>" in text
+    assert f"<code>{other['id']}</code><div>{other['task']}: <b>7</b></div>" in text
 
 
 def test_a_missing_table_is_named(paths: Paths, config: Config) -> None:

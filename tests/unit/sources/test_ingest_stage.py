@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mmicl.config import Config, check_config, read_params
+from mmicl.config import Config, check_config, load_config, read_params
 from mmicl.errors import ConfigError, DataError, UserError
 from mmicl.files import read_json, read_rows
 from mmicl.images.look import PICTURES, PictureRow
@@ -124,6 +124,12 @@ def test_pictures_of_one_collection_are_stored_once(paths: Paths) -> None:
         if row.reason == "missing_image"
     ]  # fmt: skip
     assert "no such picture, and coco has none" in rejected.detail
+
+
+@pytest.mark.parametrize("profile", sorted(ROOT.glob("profiles/*flan-t5-x*.yaml")), ids=str)
+def test_the_full_size_profiles_store_no_photo_of_coco_twice(profile: Path) -> None:
+    datasets = load_config(profile).datasets
+    assert [datasets[name].lender for name in ("vqav2", "pope", "stvqa", "mme")] == ["coco"] * 4
 
 
 def test_pictures_are_borrowed_from_a_dataset_before_that_stores_its_own() -> None:

@@ -1,6 +1,7 @@
 """What is wrong with a record, how it is counted, and when a dataset is refused."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,26 @@ def test_a_picture_outside_the_dataset_is_not_read(world, ingest, tmp_path: Path
     (folder / "val2014" / "link.jpg").symlink_to(tmp_path / "secret.jpg")
     change_line(path, 2, lambda entry: {**entry, "image": "link.jpg"})
     assert reasons(ingest("pope", folder, limit=0.1)) == ["path_outside"] * 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["猫" * 100 + ".jpg", "a" * 252 + ".jpg", "猫/" * 1500 + "a.jpg", "\ud800" * 90 + ".jpg"],
+)
+def test_a_name_that_no_file_can_have_rejects_its_record(world, ingest, name: str) -> None:
+    folder = world("pope", 6)
+    path = folder / "coco_pope_random.json"
+    change_line(path, 0, lambda entry: {**entry, "image": name})
+    assert reasons(ingest("pope", folder, limit=0.1)) == ["malformed"]
+
+
+def test_a_name_as_long_as_a_file_can_have_is_taken(world, ingest) -> None:
+    folder = world("pope", 6)
+    (picture, *_) = sorted((folder / "val2014").iterdir())
+    name = "猫" * 83 + "ab.jpg"
+    (folder / "val2014" / name).write_bytes(picture.read_bytes())
+    change_line(folder / "coco_pope_random.json", 0, lambda entry: {**entry, "image": name})
+    assert ingest("pope", folder).rejected == []
 
 
 def test_a_truncated_picture_rejects_its_records(world, ingest) -> None:
@@ -225,6 +246,33 @@ def test_raven_archives_are_checked(world, ingest) -> None:
     )
 
 
+def write_npz(path: Path, header: bytes) -> None:
+    """An archive whose array has a header of its own, with a right checksum."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("image.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header)
+
+
+@pytest.mark.filterwarnings("ignore:Reading `.npy`")  # numpy's guess at some of the headers
+def test_damage_within_a_raven_archive_rejects_its_record_alone(world, ingest) -> None:
+    folder = world("raven", 12)
+    paths = sorted(folder.rglob("*.npz"))
+    np.savez_compressed(paths[0], image=np.zeros((16, 160, 160), np.uint8), target=0)
+    whole = paths[0].read_bytes()
+    start = 30 + len("image.npy") + 20  # a zip's local header, with zip64 sizes
+    paths[0].write_bytes(whole[:start] + b"\xff" * 9 + whole[start + 9 :])  # zlib.error
+    entry = whole.index(b"PK\1\2")
+    paths[1].write_bytes(whole[: entry + 8] + b"\1" + whole[entry + 9 :])  # "encrypted"
+    paths[2].write_bytes(whole[: entry + 10] + b"\x63" + whole[entry + 11 :])  # method 99
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': %s}\n"
+    write_npz(paths[3], (header % "(16, 1000000, 1000000)").encode())  # MemoryError
+    write_npz(paths[4], (header % f"(16, {10**30}, 4)").encode())  # OverflowError
+    write_npz(paths[5], (header % "(16, ").encode())  # the tokenizer's own error
+    result = ingest("raven", folder, limit=0.9)
+    assert reasons(result) == ["malformed"] * 6
+    assert all(row.detail.startswith("not a RAVEN archive (") for row in result.rejected)
+    assert len(result.examples) == len(paths) - 6
+
+
 def test_videos_and_their_questions_are_checked(world, ingest) -> None:
     folder = world("msrvtt_qa", 8)
     path = folder / "train_qa.json"
@@ -233,6 +281,9 @@ def test_videos_and_their_questions_are_checked(world, ingest) -> None:
     videos[0].unlink()
     videos[1].write_bytes(b"")
     videos[2].write_bytes(videos[2].read_bytes()[:-200])
+    foreign = videos[6].read_bytes()
+    assert b"avc1" in foreign
+    videos[6].write_bytes(foreign.replace(b"avc1", b"zzzz"))
     entries[3]["answer"] = " "
     entries[4]["question"] = "what is <image0>?"
     entries[5]["video_id"] = "../video5"
@@ -241,10 +292,10 @@ def test_videos_and_their_questions_are_checked(world, ingest) -> None:
     result = ingest("msrvtt_qa", folder, limit=0.5)
     assert reasons(result) == [
         "missing_video", "empty_file", "truncated_video", "empty_text", "reserved_token",
-        "malformed", "missing_video",
+        "malformed", "unknown_format", "missing_video",
     ]  # fmt: skip
     assert all("video" in row.detail for row in result.rejected if "video" in row.reason)
-    assert len(result.of("train")) == 2
+    assert len(result.of("train")) == 1
 
 
 def test_a_double_record_is_rejected(world, ingest) -> None:

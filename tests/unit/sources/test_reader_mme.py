@@ -35,6 +35,24 @@ def test_both_questions_of_a_picture(world, ingest) -> None:
             assert result.store.encoded(row.images[0]) == encoded
 
 
+def test_photos_that_another_dataset_has_are_borrowed_and_others_stored(world, ingest) -> None:
+    coco, folder = world("coco", 16), world("mme", 8)
+    lender = ingest("coco_caption", coco, out="lender")
+    photo, *_ = sorted((coco / "train2017").iterdir())
+    pictures = [path.with_suffix(".jpg") for path in texts(folder)]
+    # MME's copy of COCO's photo, and another photo under a name that COCO has too.
+    pictures[0].write_bytes(photo.read_bytes())
+    foreign = pictures[1].with_name(photo.name)
+    pictures[1].rename(foreign)
+    pictures[1].with_suffix(".txt").rename(foreign.with_suffix(".txt"))
+    result = ingest("mme", folder, lender=lender.out / "images")
+    assert (result.manifest["images"], result.manifest["borrowed"]) == (8, 1)
+    assert len(result.store) == 7
+    rows = {row.id: row for row in result.examples}
+    own = rows[f"mme/test/{foreign.parent.name}-{foreign.stem}-0"]
+    assert result.store.encoded(own.images[0]) == foreign.read_bytes()
+
+
 def test_subtasks_that_keep_texts_and_pictures_apart(world, ingest) -> None:
     folder = world("mme", 8)
     poster = folder / "posters"

@@ -220,13 +220,13 @@ def test_img2dataset_pictures_in_the_table(
     pq.write_table(pa.Table.from_pylist(rows), shards / "00000.parquet")
     result = ingest("cc12m", tmp_path / "shards", limit=0.9)
     assert [example.id for example in result.examples] == [
-        f"cc12m/train/00000-{n:09d}" for n in (0, 1, 6)
+        f"cc12m/train/00/00000-{n:09d}" for n in (0, 1, 6)
     ]
     assert result.store.encoded(result.examples[0].images[0]) == data[0]
     assert result.manifest["digests"] == {"as fetched": 2, "of other bytes": 1}
     assert result.reasons == {
-        "00000-000000003": "missing_image", "00000-000000004": "unknown_format",
-        "00000-000000005": "too_many_bytes",
+        "00/00000-000000003": "missing_image", "00/00000-000000004": "unknown_format",
+        "00/00000-000000005": "too_many_bytes",
     }  # fmt: skip
     assert result.manifest["unused"] == {"addresses that gave no picture": 1}
 
@@ -244,6 +244,16 @@ def test_a_table_beside_its_tar_is_read_once_and_one_of_addresses_not_at_all(
     assert len(result.examples) == 1
     assert result.reasons == {"broken": "malformed"}
     assert result.manifest["unused"] == {"tables without pictures or a tar": 1}
+
+
+def test_shards_of_one_name_in_two_folders_are_two(tmp_path: Path, ingest) -> None:
+    for number, folder in enumerate(("", "part-0", "part-1")):
+        data = jpeg(number)
+        write_shard(tmp_path / "shards" / folder, [row(0, "x", data)], {"000000000.jpg": data})
+    result = ingest("cc3m", tmp_path / "shards")
+    assert result.targets == {
+        "00000-000000000": "x", "part-0/00000-000000000": "x", "part-1/00000-000000000": "x",
+    }  # fmt: skip
 
 
 def test_a_cut_off_shard_loses_no_row_silently(tmp_path: Path, ingest) -> None:
