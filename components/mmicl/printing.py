@@ -70,19 +70,22 @@ def print_object(value: dict[str, Any], as_json: bool) -> None:
 
 
 def print_comparison(found: "Mapping[str, Mapping[str, float | None]]") -> None:
-    """Two models on each metric, and their paired difference in points."""
+    """Two models on each metric, and their paired difference in points or why there is none."""
     from mmicl.tracking.pairs import Difference
 
     table = Table("score", "items", "ours", "theirs", "ours - theirs [95 %]", box=None)
     for metric, told in found.items():
         low, mean, high = (told[name] for name in Difference._fields)
-        if low is None or mean is None or high is None:
-            shown = "other items"
+        lacking = [name for name in ("ours", "theirs") if told[name] is None]
+        if lacking:
+            shown = f"not compared: not in {lacking[0]}"
+        elif low is None or mean is None or high is None:
+            shown = "not compared: other items"
         else:
             difference = Difference(low, mean, high)
             shown = escape(difference.write())
             shown = f"[bold]{shown}[/bold]" if difference.clear else shown
-        means = (f"{told[name]:.1f}" for name in ("ours", "theirs"))
+        means = ("-" if name in lacking else f"{told[name]:.1f}" for name in ("ours", "theirs"))
         table.add_row(metric, f"{told['items']:.0f}", *means, shown)
     console.print(table)
 

@@ -5,7 +5,8 @@ Nothing is chosen after the fact: variants, claims and metrics stand in params.y
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from math import sqrt
+from statistics import fmean, stdev
 from typing import Any, Literal
 
 from mmicl.config import Claim
@@ -23,6 +24,8 @@ from mmicl.tracking.pairs import (
 Verdict = Literal["holds", "not shown", "reversed", "not measured"]
 CEILING = 95.0
 """Points from which two variants leave each other little room."""
+STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
+"""Number of seeds -> Student's t for a 95 % interval of their mean; of more seeds as of ten."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Finding:
         compared: better minus worse; None where it was not measured.
         verdict: `holds` where the whole interval lies above zero and so does every seed,
             `reversed` where the whole interval lies below, `not shown` in between.
-        reason: The likeliest reason where it does not hold, by what the scores tell; else "".
+        reason: What the figures tell of it where it does not hold, causes only where they show
+            one; else "".
     """
 
     claim: Claim
@@ -91,7 +95,7 @@ def compare(better: str, worse: str, metric: str, found: Sequence[Scored]) -> Co
     """One variant minus another on `benchmark.metric`.
 
     Returns:
-        None where no seed has both with the same items, or the metric is no mean over items.
+        None where no seed has both with the same items.
     """
     sides = {(one.variant, one.seed): one for one in found}
     groups: dict[str, str] = {}
@@ -126,27 +130,75 @@ def _decide(compared: Comparison | None) -> Verdict:
 def _explain(
     verdict: Verdict, compared: Comparison | None, metric: str, sides: Sequence[Sequence[Scored]]
 ) -> str:
-    """The likeliest reason why a claim does not hold: a floor, a ceiling, noise, or none."""
+    """What the figures tell of a claim that does not hold: a floor, a ceiling, noise, or nothing.
+
+    A cause that they do not show is not named.
+    """
     if verdict == "holds":
         return ""
     if compared is None:
         return "no seed has both with the same items"
+    sides = [[one for one in side if one.seed in compared.by_seed] for side in sides]
+    bound = _find_bound(metric, sides)
+    if verdict == "reversed":
+        return f"{bound or 'no reason is shown by these figures'}; {_tell_seeds(compared)}"
+    return "; ".join(filter(None, (bound, _tell_noise(compared))))
+
+
+def _find_bound(metric: str, sides: Sequence[Sequence[Scored]]) -> str:
+    """Which variants lie beside their controls, or whether both are near the ceiling; else ""."""
     scores = [[_score(one, metric) for one in side] for side in sides]
     values = [fmean(score["value"] for score in side) for side in scores]
-    if all(score["low"] <= (score["chance"] or 0) for side in scores for score in side):
-        return f"neither is above chance ({values[0]:.1f} and {values[1]:.1f})"
+    bars = [[_find_bar(score) for score in side] for side in scores]
+    beside = [
+        place
+        for place, side in enumerate(scores)
+        if all(score["low"] <= bar for score, (_, bar) in zip(side, bars[place], strict=True))
+    ]
+    # Each control is an answer given without the pictures that are asked about.
+    unused = "not shown to use the pictures"
+    names = [{name for name, _ in side} for side in bars]
+    if len(beside) == len(sides):
+        named = " or ".join(sorted(set().union(*names)))
+        return f"neither is above {named} ({values[0]:.1f} and {values[1]:.1f}): {unused}"
     if min(values) >= CEILING:
         return f"both are near the ceiling ({values[0]:.1f} and {values[1]:.1f})"
+    return "; ".join(
+        f"{sides[place][0].variant} ({values[place]:.1f}) is not above "
+        f"{' or '.join(sorted(names[place]))}: {unused}"
+        for place in beside
+    )
+
+
+def _find_bar(score: Mapping[str, Any]) -> tuple[str, float]:
+    """The best control, chance among them, and its value; chance of 0 where there is none."""
+    known = {"chance": score["chance"], **score.get("controls", {})}
+    return max(((name, value or 0.0) for name, value in known.items()), key=lambda one: one[1])
+
+
+def _tell_noise(compared: Comparison) -> str:
+    """What keeps a difference from being shown: seeds that disagree, or too few items."""
     low, mean, high = compared.difference
     by_seed = compared.by_seed.values()
-    if verdict == "reversed":
-        every = "under every seed" if max(by_seed) < 0 else "in the mean over seeds"
-        return f"the other way {every}: not an accident of the items"
     if low > 0:
         return f"seeds disagree ({min(by_seed):+.1f} to {max(by_seed):+.1f})"
     return (
         f"{compared.items} items show differences from about {(high - low) / 2:.1f} points on, "
         f"this one is {mean:+.1f}"
+    )
+
+
+def _tell_seeds(compared: Comparison) -> str:
+    """How many seeds agree with a reversal, and whether chance in training could have made it."""
+    by_seed = list(compared.by_seed.values())
+    if len(by_seed) == 1:
+        return "one seed alone: an accident of training is not excluded"
+    agree, mean = sum(value < 0 for value in by_seed), fmean(by_seed)
+    half = STUDENT[min(len(by_seed), max(STUDENT))] * stdev(by_seed) / sqrt(len(by_seed))
+    zero = "leaves zero out" if mean + half < 0 else "holds zero"
+    return (
+        f"{agree} of {len(by_seed)} seeds agree, and the 95 % interval of their mean "
+        f"[{mean - half:+.1f}, {mean + half:+.1f}] {zero}"
     )
 
 

@@ -168,7 +168,7 @@ def draw_findings(findings: Sequence[Finding]) -> bytes:
 
 
 HEADS = ("claim", "better", "worse", "metric", "difference", "by seed", "paper", "came out",
-         "likeliest reason")  # fmt: skip
+         "what the figures tell of it")  # fmt: skip
 
 
 def _write_cells(one: Finding) -> tuple[str, ...]:
@@ -204,7 +204,7 @@ def _draw_findings_table(findings: Sequence[Finding]) -> list[str]:
 
 
 def _draw_differences(ablation: Ablation, rows: Beside) -> list[str]:
-    """Every variant minus the first one, on every headline that is a mean over items."""
+    """Every variant minus the first one, on every headline."""
     first, *others = ablation.variants
     names = [name for name in others if any(name in row for row in rows.values())]
     if not names:

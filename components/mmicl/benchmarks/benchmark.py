@@ -43,8 +43,8 @@ class Metric:
 
     Attributes:
         formula: From column sums to points; nan where nothing was counted.
-        ratio: Numerator and denominator columns where the formula is their mean over items, for
-            comparing two models item by item.
+        ratio: Numerator and denominator columns where the formula is their mean over items, so
+            that an item has a value of its own.
         ranked: Whether more is better.
     """
 

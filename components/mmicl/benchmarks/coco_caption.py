@@ -1,4 +1,4 @@
-"""COCO captions: CIDEr, BLEU-4 and ROUGE-L of pycocoevalcap, each times 100.
+"""COCO captions: CIDEr, BLEU and ROUGE-L of pycocoevalcap, each times 100.
 
 CIDEr's interval resamples the images' CIDEr as they are among all images scored; the weights of
 the n-grams are not counted anew in every resample.
@@ -18,10 +18,15 @@ from mmicl.benchmarks.benchmark import (
     mean,
     most_common,
 )
-from mmicl.benchmarks.scorers.caption import bleu_of, score
+from mmicl.benchmarks.scorers.caption import ORDERS, bleu_of, score
 from mmicl.records import Example
 
 _PARTS = [f"bleu_{number}" for number in range(10)]
+JAVA = {
+    "METEOR": "needs Java, which no stage asks for; `mmicl score` computes it where there is one",
+    "SPICE": "needs Java and Stanford CoreNLP's models (pycocoevalcap's spice)",
+}
+"""Not computed in any run, whether there is a Java or not: equal answers give equal scores."""
 
 
 def judge(items: Sequence[Item]) -> Columns:
@@ -38,8 +43,11 @@ def guess(examples: Sequence[Example], train: Sequence[Example]) -> None:
     """None."""
 
 
-def _bleu(sums: Sums) -> np.ndarray:
-    return 100 * bleu_of(np.stack([sums[name] for name in _PARTS], axis=-1))
+def _bleu(order: int) -> Metric:
+    def formula(sums: Sums) -> np.ndarray:
+        return 100 * bleu_of(np.stack([sums[name] for name in _PARTS], axis=-1), order)
+
+    return Metric(formula)
 
 
 COCO_CAPTION = Benchmark(
@@ -49,11 +57,16 @@ COCO_CAPTION = Benchmark(
     task="caption",
     kind="generate",
     scorer="caption",
-    metrics={"CIDEr": mean("CIDEr"), "Bleu_4": Metric(_bleu), "ROUGE_L": mean("ROUGE_L")},
+    metrics={
+        "CIDEr": mean("CIDEr"),
+        **{f"Bleu_{order}": _bleu(order) for order in range(1, ORDERS + 1)},
+        "ROUGE_L": mean("ROUGE_L"),
+    },
     headline=("CIDEr",),
     judge=judge,
     chance=guess,
     constant=lambda train: Constant(most_common([example.target for example in train])),
     licence="captions CC BY 4.0; photos under their Flickr terms",
     split="val",
+    not_computed=lambda _: JAVA,
 )

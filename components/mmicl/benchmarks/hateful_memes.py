@@ -1,15 +1,25 @@
 """Hateful Memes: is a picture with words on it hateful; area under the ROC curve, and accuracy.
 
 The area is the mean, over hateful memes, of the share of harmless ones that got a lower probability
-of yes (ties count half), which is what scikit-learn computes. Its interval resamples the hateful
-memes with that share as it is among all that were asked.
+of yes (ties count half), which is what scikit-learn computes. It is also the mean, over harmless
+memes, of the share of hateful ones above. A resample adds what both means stray from it, so that
+its interval holds the sampling of both classes (DeLong et al., Biometrics 1988).
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from mmicl.benchmarks.benchmark import Benchmark, Columns, Item, mean, yes_margin
+from mmicl.benchmarks.benchmark import (
+    Benchmark,
+    Columns,
+    Item,
+    Metric,
+    Sums,
+    divide,
+    mean,
+    yes_margin,
+)
 from mmicl.benchmarks.paper import list_published
 from mmicl.benchmarks.parts import Judged
 from mmicl.records import Example
@@ -18,7 +28,7 @@ RULE = Judged()
 
 
 def judge(items: Sequence[Item]) -> Columns:
-    """Whether the label is right, and for hateful memes how many harmless ones lie below."""
+    """Whether the label is right, and how much of the other class lies on the right side."""
     margins = np.array([yes_margin(item.predictions[0]) for item in items])
     return _columns([item.example for item in items], margins, RULE.judge(items))
 
@@ -29,13 +39,35 @@ def guess(examples: Sequence[Example], train: Sequence[Example]) -> Columns:
 
 
 def _columns(examples: Sequence[Example], margins: np.ndarray, labels: Columns) -> Columns:
-    """Without harmless memes there is no curve, and no meme counts for it."""
+    """Without memes of both classes there is no curve, and no meme counts for it."""
     hateful = np.array([example.target == "yes" for example in examples])
-    harmless = np.sort(margins[~hateful])
-    counts = hateful.astype(float) * bool(harmless.size)
-    below = np.searchsorted(harmless, margins, "left") + np.searchsorted(harmless, margins, "right")
-    share = below / (2 * max(1, harmless.size))
-    return {**labels, "below": share * counts, "hateful": counts}
+    there = bool(hateful.any() and not hateful.all())
+    below = _rank(margins, margins[~hateful]) * hateful * there
+    above = (1 - _rank(margins, margins[hateful])) * ~hateful * there
+    area = below.sum() / max(1, hateful.sum())
+    return {
+        **labels,
+        "below": below, "hateful": hateful.astype(float) * there,
+        "above": above, "harmless": (~hateful).astype(float) * there,
+        "area": np.full(len(examples), area),
+    }  # fmt: skip
+
+
+def _rank(margins: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The share of the others that lies below each margin; ties count half."""
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, margins, "left") + np.searchsorted(ordered, margins, "right")
+    return below / (2 * max(1, ordered.size))
+
+
+def _area(sums: Sums) -> np.ndarray:
+    """Both classes' means less the area of all that were asked, which all three are unresampled."""
+    hateful, harmless = (
+        divide(sums["below"], sums["hateful"]),
+        divide(sums["above"], sums["harmless"]),
+    )
+    # Few memes can stray past the ends together.
+    return 100 * np.clip(hateful + harmless - divide(sums["area"], sums["n"]), 0, 1)
 
 
 HATEFUL_MEMES = Benchmark(
@@ -45,7 +77,7 @@ HATEFUL_MEMES = Benchmark(
     task="classify",
     kind="yes_probability",
     scorer="exact",
-    metrics={"roc_auc": mean("below", "hateful"), "accuracy": mean("right")},
+    metrics={"roc_auc": Metric(_area), "accuracy": mean("right")},
     headline=("roc_auc", "accuracy"),
     judge=judge,
     chance=guess,

@@ -10,7 +10,11 @@ from mmicl.records import Request
 
 
 class Answered(Request):
-    """A Request with its Prediction; `control` is empty for the model's own answers."""
+    """A Request with its Prediction.
+
+    `control` is empty for the model's own answers, and `draw 2`, `draw 3`, … for those with worked
+    examples that were drawn again.
+    """
 
     control: str
     text: str

@@ -7,7 +7,7 @@ from its best control up.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from mmicl.benchmarks.answering import Answer, AnswerCache, answer_requests
 from mmicl.benchmarks.benchmark import Benchmark, Columns, Item
-from mmicl.benchmarks.intervals import bootstrap, sum_columns
+from mmicl.benchmarks.intervals import bootstrap, share_out, sum_columns
 from mmicl.benchmarks.predictions import Answered, PredictionStream
 from mmicl.benchmarks.requests import (
     Asked,
@@ -41,7 +41,10 @@ DECIMALS = 4
 
 
 class ItemScore(Row):
-    """One item's value on one metric that is a mean over items, in points."""
+    """One item's value on one metric, in points; the metric is the mean of its items' values.
+
+    Where a metric is no mean over items, the value is the item's share (`intervals.share_out`).
+    """
 
     benchmark: str
     metric: str
@@ -52,11 +55,16 @@ class ItemScore(Row):
 
 @dataclass(frozen=True)
 class Result:
-    """A benchmark's part of the report, every answer, and the items' values."""
+    """A benchmark's part of the report, every answer, and the items' values.
+
+    `items` are values on metrics that are means over items: what an item earned. `shares` are those
+    on the other metrics, which say nothing of an item alone.
+    """
 
     report: dict[str, Any]
     answers: list[Answered]
     items: list[ItemScore]
+    shares: list[ItemScore] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,8 @@ def run_benchmark(
 ) -> Result:
     """Run one benchmark with its controls.
 
-    Scores, intervals and controls are those of the first draw of the worked examples.
+    Scores, intervals and controls are those of the first draw of the worked examples; what the
+    others were answered is kept under `draw 2`, `draw 3` and so on in place of a control.
 
     Args:
         protocol: The benchmark and how its requests are written.
@@ -122,28 +131,14 @@ def run_benchmark(
     pool = ExemplarPool(
         train if protocol.shots else (), scheme=protocol.scheme, budget=protocol.budget
     )
-    asked = write_requests(protocol, chosen.examples, pool)
-    runs = {MODEL: _answer(asked, asker, MODEL)}
-    if "blank" in controls:
-        runs["blank"] = _answer(blank_pictures(asked), asker, "blank")
-    if "shuffled" in controls:
-        others = shuffle_pictures(chosen.examples, seed)
-        shuffled = write_requests(protocol, chosen.examples, pool, others)
-        runs["shuffled"] = _answer(shuffled, asker, "shuffled")
-    runs["majority"] = _answer_constantly(asked, benchmark, train)
-    if "text_only" in controls:
-        bare = write_requests(protocol, chosen.examples, pool, text_only=True)
-        runs["text_only"] = _answer(bare, asker, "text_only")
+    runs = _answer_all(protocol, chosen.examples, train, pool, asker, controls)
     columns = {control: benchmark.judge(items) for control, items in runs.items()}
     columns["chance"] = benchmark.chance(chosen.examples, train) or {}
     groups = [example.group for example in chosen.examples]
     metrics = _report_metrics(benchmark, columns, groups, resamples=resamples, seed=seed)
-    if protocol.shots and draws > 1:
-        draw_again = [replace(protocol, draw=number) for number in range(1, draws)]
-        redrawn = {
-            f"draw {one.draw}": write_requests(one, chosen.examples, pool) for one in draw_again
-        }
-        judged = [benchmark.judge(_answer(one, asker, name)) for name, one in redrawn.items()]
+    redrawn = _answer_draws(protocol, chosen.examples, pool, asker, draws)
+    if redrawn:
+        judged = map(benchmark.judge, redrawn.values())
         _add_draws(metrics, benchmark, [columns[MODEL], *judged])
     not_computed = dict(benchmark.not_computed(chosen.examples))
     report = {
@@ -158,25 +153,69 @@ def run_benchmark(
     }
     answers = [
         _join(request, one.control, one)
-        for items in runs.values()
+        for items in (*runs.values(), *redrawn.values())
         for item in items
         for request, one in zip(item.requests, item.predictions, strict=True)
     ]
-    return Result(report, answers, _score_items(protocol, columns[MODEL], chosen.examples))
+    return Result(
+        report,
+        answers,
+        _score_items(protocol, columns[MODEL], chosen.examples),
+        _score_shares(protocol, columns[MODEL], chosen.examples),
+    )
 
 
 def write_results(scores: Path, predictions: Path, results: Mapping[str, Result]) -> None:
     """Write reports/scores.json and the folder of answers, each whole or not at all.
 
     The folder holds a table of answers per benchmark, and items.parquet with every item's value
-    on the metrics that are means over items, for comparing two models item by item.
+    on every metric, for comparing two models item by item. A benchmark's metrics that are means
+    over items come first: readers take the first one for what an item earned.
     """
     with replace_folder(predictions) as folder:
         for name, result in results.items():
             write_rows(folder / f"{name}.parquet", result.answers, Answered)
-        items = [row for _, result in sorted(results.items()) for row in result.items]
+        items = [
+            row for _, result in sorted(results.items()) for row in (*result.items, *result.shares)
+        ]
         write_rows(folder / ITEMS, items, ItemScore)
     write_json(scores, {"benchmarks": {name: one.report for name, one in results.items()}})
+
+
+def _answer_all(
+    protocol: Protocol,
+    examples: Sequence[Example],
+    train: Sequence[Example],
+    pool: ExemplarPool,
+    asker: Asker,
+    controls: Collection[Control],
+) -> dict[str, list[Item]]:
+    """The model's own answers and those of every control but chance, in a settled order."""
+    asked = write_requests(protocol, examples, pool)
+    runs = {MODEL: _answer(asked, asker, MODEL)}
+    if "blank" in controls:
+        runs["blank"] = _answer(blank_pictures(asked), asker, "blank")
+    if "shuffled" in controls:
+        others = shuffle_pictures(examples, protocol.seed)
+        shuffled = write_requests(protocol, examples, pool, others)
+        runs["shuffled"] = _answer(shuffled, asker, "shuffled")
+    runs["majority"] = _answer_constantly(asked, protocol.benchmark, train)
+    if "text_only" in controls:
+        bare = write_requests(protocol, examples, pool, text_only=True)
+        runs["text_only"] = _answer(bare, asker, "text_only")
+    return runs
+
+
+def _answer_draws(
+    protocol: Protocol, examples: Sequence[Example], pool: ExemplarPool, asker: Asker, draws: int
+) -> dict[str, list[Item]]:
+    """The answers to draws of the worked examples after the first; none without shots."""
+    again = range(1, draws) if protocol.shots else ()
+    redrawn = {
+        f"draw {number + 1}": write_requests(replace(protocol, draw=number), examples, pool)
+        for number in again
+    }
+    return {name: _answer(asked, asker, name) for name, asked in redrawn.items()}
 
 
 def _answer(asked: Sequence[Asked], asker: Asker, control: str) -> list[Item]:
@@ -275,6 +314,24 @@ def _score_items(
                         group=example.group, value=_round(100 * above / below) or 0.0,
                     )
                 )  # fmt: skip
+    return rows
+
+
+def _score_shares(
+    protocol: Protocol, columns: Columns, examples: Sequence[Example]
+) -> list[ItemScore]:
+    """The items' shares in the metrics that are no means over items."""
+    rows = []
+    for name, metric in protocol.benchmark.metrics.items():
+        shares = None if metric.ratio else share_out(columns, metric)
+        if shares is not None:
+            rows += [
+                ItemScore(
+                    benchmark=protocol.name, metric=name, item=example.id, group=example.group,
+                    value=_round(share) or 0.0,
+                )
+                for example, share in zip(examples, shares.tolist(), strict=True)
+            ]  # fmt: skip
     return rows
 
 

@@ -92,7 +92,7 @@ def run(context: StageContext) -> None:
     results = {name: result for name, (result, _) in measured.items()}
     context.facts.update(asked=sum(new for _, new in measured.values()), answers=_count(results))
     write_results(paths.scores, paths.predictions, results)
-    shutil.rmtree(streamed, ignore_errors=True)  # all of it is in the tables now
+    shutil.rmtree(streamed, ignore_errors=True)  # the tables have all of it, redrawn ones too
     write_json(paths.metrics, {name: _headline(one) for name, one in results.items()})
     write_report(paths.evaluation, results, declared, images, config.seed)
 

@@ -1,6 +1,8 @@
 """Two models on the same items: the mean difference, with an interval.
 
-Items that share an image or a puzzle stand or fall together, so whole groups are drawn anew.
+Items that share an image or a puzzle stand or fall together, so whole groups are drawn anew. Where
+a metric is no mean over items, its table holds each item's share in it (the mean of the shares is
+the metric), and the interval is right to first order.
 """
 
 from collections.abc import Mapping
@@ -49,14 +51,14 @@ ItemScores = Mapping[str, tuple[str, float]]
 
 
 def read_items(predictions: Path, benchmark: str, metric: str) -> ItemScores:
-    """The items of a copy of reports/predictions; none where the metric is no mean over items."""
+    """The items of a copy of reports/predictions; none where the metric was not measured."""
     wanted = [("benchmark", "==", benchmark), ("metric", "==", metric)]
     rows = pq.read_table(predictions / ITEMS, filters=wanted).to_pylist()
     return {row["item"]: (row["group"], row["value"]) for row in rows}
 
 
 def read_all_items(predictions: Path) -> dict[str, dict[str, tuple[str, float]]]:
-    """`benchmark.metric` -> its items as of `read_items`, of all metrics that are such means."""
+    """`benchmark.metric` -> its items as of `read_items`, of all metrics that were measured."""
     found: dict[str, dict[str, tuple[str, float]]] = {}
     for row in pq.read_table(predictions / ITEMS).to_pylist():
         own = found.setdefault(f"{row['benchmark']}.{row['metric']}", {})
@@ -85,29 +87,34 @@ def resample(pairs: Pairs) -> Difference:
 
 
 def compare_folders(ours: Path, theirs: Path) -> dict[str, dict[str, float | None]]:
-    """Two models item by item, on every metric that both have and that is a mean over items.
+    """Two models item by item, on every metric that either has.
 
     Args:
         ours: A copy of reports/predictions, or a checkout or workspace that has one.
         theirs: Likewise.
 
     Returns:
-        `benchmark.metric` -> items, both means, and ours minus theirs with its interval, in points;
-        of other items than ours, means alone.
+        `benchmark.metric` -> items, both figures, and ours minus theirs with its interval, in
+        points. Nothing is paired (None) where theirs is of other items than ours, or where one of
+        the two lacks the metric: then its figure is None as well.
 
     Raises:
         UserError: A folder has no predictions, or the two share no metric.
     """
     mine, others = (read_all_items(_find_predictions(folder)) for folder in (ours, theirs))
     found: dict[str, dict[str, float | None]] = {}
-    for metric in sorted(set(mine) & set(others)):
-        sides = {"ours": mine[metric], "theirs": others[metric]}
-        means = {name: fmean(value for _, value in side.values()) for name, side in sides.items()}
-        pairs = pair_items(mine[metric], others[metric])
-        difference = resample(pairs)._asdict() if pairs else dict.fromkeys(Difference._fields)
-        found[metric] = {"items": len(mine[metric]), **means, **difference}
-    if not found:
+    if not set(mine) & set(others):
         raise UserError("no metric in common", where=f"{ours}, {theirs}")
+    for metric in sorted(set(mine) | set(others)):
+        sides = {"ours": mine.get(metric, {}), "theirs": others.get(metric, {})}
+        means = {
+            name: fmean(value for _, value in side.values()) if side else None
+            for name, side in sides.items()
+        }
+        pairs = pair_items(sides["ours"], sides["theirs"])
+        difference = resample(pairs)._asdict() if pairs else dict.fromkeys(Difference._fields)
+        items = len(sides["ours"] or sides["theirs"])
+        found[metric] = {"items": items, **means, **difference}
     return found
 
 

@@ -216,8 +216,10 @@ def test_captions_equal_the_official_scorer() -> None:
     ]
     official = caption.score(captions, references).overall
     ours = judged("coco_caption", items)
-    for name in ("CIDEr", "Bleu_4", "ROUGE_L"):
+    for name in ("CIDEr", "Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "ROUGE_L"):
         assert ours[name] == pytest.approx(100 * official[name])
+    for name in ("coco_caption", "flickr30k", "nocaps"):
+        assert set(BENCHMARKS[name].not_computed([])) == {"METEOR", "SPICE"}
 
 
 def test_gqa_chance_is_a_random_training_answer_to_every_question() -> None:
@@ -242,3 +244,23 @@ def test_gqa_chance_is_a_random_training_answer_to_every_question() -> None:
     assert chance["validity"] == pytest.approx(100 * (0.75 + 1) / 2)
     assert chance["plausibility"] == pytest.approx(100 * (0 + 0.25) / 2)
     assert BENCHMARKS["gqa"].chance(asked, []) is None
+
+
+class AnySums(dict[str, np.ndarray]):
+    """Some sum for whatever column is asked for."""
+
+    def __missing__(self, name: str) -> np.ndarray:
+        self[name] = np.array(100.0 + 7 * len(self))
+        return self[name]
+
+
+def test_no_metric_but_a_count_changes_where_all_sums_are_doubled() -> None:
+    """What `share_out` needs of a metric that is no mean over items."""
+    counts = {("mantis", "swap_pairs")}
+    for benchmark in BENCHMARKS.values():
+        for name, metric in benchmark.metrics.items():
+            sums = AnySums()
+            value = float(metric.formula(sums))
+            twice = {column: 2 * one for column, one in sums.items()}
+            wanted = 2 * value if (benchmark.name, name) in counts else value
+            assert float(metric.formula(twice)) == pytest.approx(wanted), (benchmark.name, name)

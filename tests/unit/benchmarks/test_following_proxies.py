@@ -8,7 +8,7 @@ from benchmark_examples import answered, example
 
 from mmicl.benchmarks import BENCHMARKS
 from mmicl.benchmarks.benchmark import Columns, Item
-from mmicl.benchmarks.intervals import sum_columns
+from mmicl.benchmarks.intervals import share_out, sum_columns
 from mmicl.records import Example
 
 MANTIS, OPEN_ENDED_MI = BENCHMARKS["mantis"], BENCHMARKS["open_ended_mi"]
@@ -73,6 +73,11 @@ def test_swap_is_the_share_of_the_pairs_that_count() -> None:
         {"proxy": 700 / 8, "single": 700 / 8, "swap": 200 / 3, "swap_pairs": 3}
     )
     assert list(np.flatnonzero(columns["swap_pairs"])) == [0, 4, 12]
+    # Two models understand different pairs: they are compared by the shares of all items.
+    assert MANTIS.metrics["swap"].ratio is None
+    shares = share_out(columns, MANTIS.metrics["swap"])
+    assert shares is not None
+    assert (len(shares), shares.mean()) == (16, pytest.approx(200 / 3))
     assert all(len(values) == len(items) for values in columns.values())
 
 

@@ -112,6 +112,7 @@ def test_the_page_needs_no_other_file_and_has_the_same_bytes_again(
     assert "60.0 [55.0, 65.0]" in text
     assert '<td class="figure best">53.0</td>' in text
     assert text.count("<article") == 6
+    assert "<i>champion</i> is filled in only in the copy" in text
     assert "Thing 2?" in text
     assert "P(yes) 0.99" in text
 

@@ -30,15 +30,20 @@ def test_what_both_have_is_compared(tmp_path: Path, capsys: pytest.CaptureFixtur
     mine = write_items(tmp_path / "ours", ours)
     write_items(tmp_path / "theirs" / "reports" / "predictions", theirs)
     found = compare_folders(mine, tmp_path / "theirs")
-    assert set(found) == {"pope.accuracy", "mme.accuracy"}
+    assert set(found) == {"pope.accuracy", "mme.accuracy", "nlvr2.a", "vcr.a"}
     assert found["pope.accuracy"] == {
         "items": 4, "ours": 75.0, "theirs": 25.0, "low": 0.0, "mean": 50.0, "high": 100.0,
     }  # fmt: skip
     assert (found["mme.accuracy"]["theirs"], found["mme.accuracy"]["mean"]) == (25.0, None)
+    lacking = dict.fromkeys(("theirs", "low", "mean", "high"))
+    assert found["nlvr2.a"] == {"items": 1, "ours": 1.0, **lacking}
+    assert (found["vcr.a"]["ours"], found["vcr.a"]["theirs"]) == (None, 1.0)
     print_comparison(found)
     told = capsys.readouterr().out
     assert "+50.0 [+0.0, +100.0]" in told
-    assert "other items" in told
+    assert "not compared: other items" in told
+    assert "not compared: not in theirs" in told
+    assert "not compared: not in ours" in told
 
 
 def test_folders_without_predictions_or_common_metrics_are_refused(tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ def _draw_scores(scores: Sequence[Score]) -> list[str]:
         "bold; <i>lead</i> is the interval's lower bound minus that control. Chance is worked out, "
         "not drawn. Headline scores are shaded. Where worked examples were drawn several times, "
         "all is of the first draw but for the mean and the standard deviation over them. "
-        "<i>champion</i> is filled in where the page is kept with the registered model. "
+        "<i>champion</i> is filled in only in the copy of this page among the MLflow artifacts of "
+        "the pipeline's run; reports/evaluation.html, whose stage knows no champion, has none. "
         "<i>published</i> is the best of MMICL's own models with as many shots, of the official "
         'test set; with a ? it is not verified (<a href="#published">all figures</a>).</p>',
         '<table class="scores"><tr><th>benchmark</th><th>metric</th><th class="figure">score</th>'
