@@ -192,7 +192,8 @@ def test_two_ranks_train_and_validate_as_one_in_stage_two(tmp_path: Path, zero_s
 @pytest.mark.slow
 def test_two_and_four_ranks_see_what_one_sees(tmp_path: Path) -> None:
     paths = make_workspace(tmp_path, zero_stage=2, pictures=22)
-    read_config(paths, pretrain={"steps": 5})
+    # With the contrast, whose choices are the whole batch's captions.
+    read_config(paths, pretrain={"steps": 5, "contrastive": 0.1})
     one = read_curve(train(paths, "one") / "curve.csv")
     assert len(one) == 5
     for ranks in (2, 4):

@@ -175,6 +175,9 @@ class Validation(Section):
 class Pretrain(Training):
     """Stage I."""
 
+    contrastive: Annotated[float, Field(ge=0)]
+    """Weight beside the caption loss of an image's choice of its caption among the batch's (ours,
+    after BLIP-2; 0 is the paper's stage I)."""
     validation: Validation | None
     """Over pairs that `build` then holds out of the val split; null for neither."""
 

@@ -11,6 +11,7 @@ from PIL import Image
 from mmicl.errors import DataError
 from mmicl.model.processor import IGNORED, MmiclProcessor
 from mmicl.model.views import View
+from mmicl.train.contrast import Captions, Contrast
 from mmicl.train.order import batch_indices, plan_micro_batches
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class MicroBatch:
     """[images]: which of the pictures stands at each image of the rows, in order."""
     names: tuple[str, ...]
     """Sample ids of the rows."""
+    contrast: Contrast | None = None
+    """What the images choose among, where that is wanted."""
 
     def to(self, device: torch.device) -> "MicroBatch":
         """The same on a device."""
@@ -50,6 +53,7 @@ class MicroBatch:
             self.visual.to(device),
             self.slots.to(device),
             self.names,
+            self.contrast.to(device) if self.contrast else None,
         )
 
 
@@ -82,6 +86,7 @@ class BatchMaker:
         micro_batch: Rows that go through the model together, at the most.
         micro_tokens: Their prompt tokens, padding included, at the most.
         max_target_tokens: Longer targets are cut, and counted.
+        contrastive: Weight of the images' choice among the batch's captions (`train.contrast`).
     """
 
     def __init__(
@@ -95,11 +100,12 @@ class BatchMaker:
         micro_batch: int,
         micro_tokens: int,
         max_target_tokens: int,
+        contrastive: float = 0.0,
     ) -> None:
         self.samples, self.processor, self.visual = samples, processor, visual
         self.ranks, self.rank = ranks, rank
         self.micro_batch, self.micro_tokens = micro_batch, micro_tokens
-        self.max_target_tokens = max_target_tokens
+        self.max_target_tokens, self.contrastive = max_target_tokens, contrastive
 
     def make_step(self, seed: int, step: int, size: int) -> StepBatch:
         """The global batch of a training step."""
@@ -129,10 +135,11 @@ class BatchMaker:
             for chunk in chunks
         )
         prompt_tokens = sum(map(len, ids))
+        captions = Captions(rows, targets.labels, self.contrastive) if self.contrastive else None
         target_tokens = int((targets.labels != IGNORED).sum())
         return StepBatch(
             micro_batches=[
-                self._make_micro(rows, ids, targets.labels, chunk, shortest)
+                self._make_micro(rows, ids, targets.labels, chunk, shortest, captions)
                 for chunk in plan[self.rank]
             ],
             samples=len(rows),
@@ -150,6 +157,7 @@ class BatchMaker:
         labels: torch.Tensor,
         chunk: Sequence[int | None],
         filler: int,
+        captions: Captions | None,
     ) -> MicroBatch:
         places = [filler if place is None else place for place in chunk]
         prompts = self.processor.pad([ids[place] for place in places])
@@ -176,6 +184,7 @@ class BatchMaker:
             else torch.zeros(0, self.processor.num_query_tokens, 1),
             slots=torch.tensor(slots, dtype=torch.long),
             names=tuple(rows[place].id for place in places),
+            contrast=captions.share_out(chunk, places) if captions else None,
         )
 
     def _load(self, sample: "Sample", view: View) -> torch.Tensor:

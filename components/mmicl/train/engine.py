@@ -13,6 +13,7 @@ from mmicl.config import Launch, Training
 from mmicl.model.freeze import set_modes
 from mmicl.model.inference import embed_prompts, project_features
 from mmicl.model.processor import IGNORED
+from mmicl.train.contrast import find_contrast_loss
 
 if TYPE_CHECKING:
     from deepspeed import DeepSpeedEngine
@@ -39,7 +40,10 @@ class LossModel(torch.nn.Module):
         self.model, self.use_cache = model, False if recomputed else None
 
     def forward(self, batch: "MicroBatch") -> torch.Tensor:
-        """Cross-entropy summed over each sample's target tokens, float32 [rows]."""
+        """Cross-entropy summed over each sample's target tokens, float32 [rows].
+
+        In training with the contrast added, where the batch has one.
+        """
         language = self.model.language_model
         decoder_input_ids = language.prepare_decoder_input_ids_from_labels(batch.labels)
         if batch.visual.ndim == 4:  # each picture goes through the encoder once
@@ -56,8 +60,11 @@ class LossModel(torch.nn.Module):
         ).logits
         losses = functional.cross_entropy(
             logits.float().transpose(1, 2), batch.labels, ignore_index=IGNORED, reduction="none"
-        )
-        return losses.sum(dim=1)
+        ).sum(dim=1)
+        if batch.contrast is not None and self.training:
+            words = language.get_input_embeddings()
+            losses = losses + find_contrast_loss(batch.contrast, projected, words)
+        return losses
 
 
 def start_ranks() -> None:

@@ -71,6 +71,11 @@ class Job:
         """The adapters that learn instead of the recipe's attention, where wanted."""
         return None if self.stage == "pretrain" else self.config.finetune.lora
 
+    @property
+    def contrastive(self) -> float:
+        """Weight of stage I's contrast beside the caption loss."""
+        return self.config.pretrain.contrastive if self.stage == "pretrain" else 0.0
+
     def list_tokens(self, processor: "MmiclProcessor") -> list[int]:
         """Ids of the proxies, where their embeddings are to learn."""
         if self.stage == "pretrain" or not self.config.finetune.train_proxies:
@@ -218,6 +223,7 @@ def _make_batches(
         micro_batch=job.config.launch.micro_batch,
         micro_tokens=job.config.launch.micro_tokens,
         max_target_tokens=job.training.max_target_tokens,
+        contrastive=job.contrastive if table != job.held_out else 0.0,
     )
 
 

@@ -36,3 +36,12 @@ def feature(view: View) -> torch.Tensor:
     """Features [8, 128] that tell which image they are of."""
     index, _, place = view.image.partition("-")
     return torch.full((8, 128), int(index) + 0.1 * int(place))
+
+
+def sample(number: int, *, target: str, images: tuple[str, ...], prompt: str) -> Sample:
+    """A row that says what it is told to."""
+    name = f"toy/train/{number}"
+    return Sample(
+        id=name, source=name, dataset="toy", split="train", task="caption", images=images,
+        prompt=prompt, target=target, template="t", group=str(number),
+    )  # fmt: skip
