@@ -24,6 +24,7 @@ SERVERS = {"chain", "toy", "toy_checkout", "shared_toy"}
 """Fixtures of checkouts whose flows start Prefect's server, all on one port."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Group the long tests, two processes at a time (`--dist loadgroup`): those that need one port,
     and one checkout in which the chain has run, stay in one of them; of others a file does.
