@@ -43,16 +43,16 @@ up: install  ## Prefect server, worker and MLflow UI on loopback until Ctrl-C
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mmicl up
 
 PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
-# Two processes of pytest: a file's tests share one of them, those of Prefect's port as well.
-TOGETHER := --numprocesses $(or $(JOBS),2) --no-loadscope-reorder
+# Two processes of pytest: a file's tests share one of them, and files of Prefect's port.
+TOGETHER := --numprocesses $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
 
 test: install  ## unit, contract, oracle and short integration tests (JOBS=… at a time)
-	@$(PYTEST) $(TOGETHER) --dist loadfile -m "not slow and not gpu"
+	@$(PYTEST) $(TOGETHER) -m "not slow and not gpu"
 
 # The long ones start servers and trainings, and wait for them, which leaves time for another.
 test-all: install  ## the long ones as well: kills, clusters, browser
-	@$(PYTEST) $(TOGETHER) --dist loadgroup -m "slow and not gpu"
-	@$(PYTEST) $(TOGETHER) --dist loadfile -m "not slow and not gpu"
+	@$(PYTEST) $(TOGETHER) -m "slow and not gpu"
+	@$(PYTEST) $(TOGETHER) -m "not slow and not gpu"
 
 bench: install  ## time the chain in a fresh checkout, and mmicl score, and hold them to their budgets
 	@$(BIN)/python tests/bench/score.py

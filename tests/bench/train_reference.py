@@ -21,7 +21,7 @@ SLOTS = 8
 """Images a prompt, empty ones included; empty ones are taken out before the encoder."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PaddedMicroBatch(MicroBatch):
     """`visual` is [rows, SLOTS, 3, height, width]."""
 
@@ -76,4 +76,4 @@ class ReferenceBatches(BatchMaker):
         labels = self.processor.encode_targets(targets, self.max_target_tokens).labels
         names = tuple(row.id for row in rows)
         slots = torch.arange(int(filled.sum()))
-        return PaddedMicroBatch(prompts, mask, labels, pixels, slots, names, filled)
+        return PaddedMicroBatch(prompts, mask, labels, pixels, slots, names, filled=filled)
