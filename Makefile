@@ -43,16 +43,16 @@ up: install  ## Prefect server, worker and MLflow UI on loopback until Ctrl-C
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mmicl up
 
 PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
-# Two processes of pytest: a file's tests share one of them, and files of Prefect's port.
-TOGETHER := --numprocesses $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
+# Two processes of pytest; a file's tests share one of them.
+TOGETHER := --numprocesses $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
 test: install  ## unit, contract, oracle and short integration tests (JOBS=… at a time)
-	@$(PYTEST) $(TOGETHER) -m "not slow and not gpu"
+	@$(PYTEST) $(TOGETHER)
 
-# The long ones start servers and trainings, and wait for them, which leaves time for another.
+# The long ones have the machine to themselves: they start servers and trainings, and wait for them.
 test-all: install  ## the long ones as well: kills, clusters, browser
-	@$(PYTEST) $(TOGETHER) -m "slow and not gpu"
-	@$(PYTEST) $(TOGETHER) -m "not slow and not gpu"
+	@$(PYTEST) -m "slow and not gpu"
+	@$(PYTEST) $(TOGETHER)
 
 bench: install  ## time the chain in a fresh checkout, and mmicl score, and hold them to their budgets
 	@$(BIN)/python tests/bench/score.py

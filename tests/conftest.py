@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -19,42 +18,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one of several: torch shall not take 
 
 settings.register_profile("mmicl", deadline=None)  # no timer in a test: machines are busy
 settings.load_profile("mmicl")
-
-
-SERVED = {"chain", "toy", "toy_checkout", "shared_toy"}
-"""Fixtures of checkouts whose flows start Prefect's server, all on one port."""
-SERVERS = {
-    "test_ablation", "test_chain", "test_flow_kills", "test_flow_local", "test_readme",
-    "test_reference", "test_resume",
-}  # fmt: skip
-"""The files that use them."""
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Of several processes one gets all files of `SERVERS`, which share a port and one checkout in
-    which the chain has run; else a file stays in one process.
-
-    xdist's own groups (3.8) do not reach the scheduler under pytest 9.
-    """
-    from xdist.scheduler import LoadFileScheduling
-
-    class Scheduling(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = super()._split_scope(nodeid)
-            return "servers" if Path(file).stem in SERVERS else file
-
-    return Scheduling(config, log)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """See that no other file's tests start Prefect's server; unit tests have DVC alone there."""
-    for item in items:
-        if "integration" not in item.path.parts:
-            continue
-        served = SERVED & set(getattr(item, "fixturenames", ()))
-        if served and item.path.stem not in SERVERS:
-            raise pytest.UsageError(f"{item.path.name} uses {min(served)}: name it in SERVERS")
 
 
 @pytest.fixture(scope="session")

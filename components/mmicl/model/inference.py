@@ -56,7 +56,9 @@ def embed_prompts(
     images, queries, _ = projected.shape
     if (found := int(mask.sum())) != images * queries:  # masked_scatter accepts too many silently
         raise DataError(f"{found} placeholder tokens for {images} images of {queries} tokens")
-    if not images:  # nothing is added, but the projection stays among what made the embeddings
+    if not images:
+        # Nothing is added. But ranks that share a batch must all use the projection, and at the
+        # same place of the backward pass: with ZeRO 3 they would otherwise wait for each other.
         return embeddings + projected.sum().to(embeddings.dtype)
     return embeddings.masked_scatter(mask, projected.to(embeddings.dtype))
 

@@ -78,8 +78,8 @@ def count_pass(
         seen = _count_vision(count, parts.vision_model, encoded)
         learns = parts.query_tokens.requires_grad
         flows = _count_qformer(count, parts.qformer, encoded, queries, seen, learns)
-    if images:
-        flows = count.linear(parts.language_projection, (encoded or images) * queries, flows)
+    # Of no images as well: a gradient of nothing goes to it all the way back (`embed_prompts`).
+    flows = count.linear(parts.language_projection, (encoded or images) * queries, flows)
     language = parts.language_model
     flows = _count_stack(count, language.encoder, rows, tokens, flows)
     flows = _count_stack(count, language.decoder, rows, targets, False, (tokens, flows))

@@ -74,7 +74,7 @@ def test_both_ways_equal_what_torch_counts(
     assert found.total == found.forward + found.backward
 
 
-def test_without_images_no_gradient_reaches_the_prompt(model: Any) -> None:
+def test_without_images_the_gradient_goes_all_the_way_back_too(model: Any) -> None:
     select_trainable(model, "design")
     batch = make_batch(model, pixels=False)
     words = batch.input_ids.clone()
