@@ -16,12 +16,13 @@ _FULL_BYTES = 64 * 1024
 """With so little left not even a word of how it ended can be written."""
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, in one of torch's several ways."""
-    if isinstance(error, MemoryError):
-        return True
+def find_lack_of_memory(error: BaseException) -> str | None:
+    """The first line of an error that says, in one of torch's several ways, that memory ran out."""
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(sign in text for sign in _MEMORY_SIGNS)
+    told = isinstance(error, RuntimeError) and any(sign in text for sign in _MEMORY_SIGNS)
+    if not told and not isinstance(error, MemoryError):
+        return None
+    return str(error).strip().partition("\n")[0] or "no room"
 
 
 def find_full_disk(error: BaseException) -> str | None:
@@ -39,10 +40,9 @@ def is_full(folder: Path) -> bool:
 
 def describe_shortage(error: BaseException, where: object) -> ResourceError | None:
     """The error of ours for one that says that something ran out; None for any other."""
-    if is_out_of_memory(error):
-        first, _, _ = str(error).strip().partition("\n")
+    if (reason := find_lack_of_memory(error)) is not None:
         return ResourceError(
-            f"out of memory: {first or 'no room'}",
+            f"out of memory: {reason}",
             where=where,
             remedy="end what else holds memory, or use a machine with more of it",
         )

@@ -62,10 +62,8 @@ def _rank(margins: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def _area(sums: Sums) -> np.ndarray:
     """Both classes' means less the area of all that were asked, which all three are unresampled."""
-    hateful, harmless = (
-        divide(sums["below"], sums["hateful"]),
-        divide(sums["above"], sums["harmless"]),
-    )
+    hateful = divide(sums["below"], sums["hateful"])
+    harmless = divide(sums["above"], sums["harmless"])
     # Few memes can stray past the ends together.
     return 100 * np.clip(hateful + harmless - divide(sums["area"], sums["n"]), 0, 1)
 

@@ -160,8 +160,8 @@ def run_benchmark(
     return Result(
         report,
         answers,
-        _score_items(protocol, columns[MODEL], chosen.examples),
-        _score_shares(protocol, columns[MODEL], chosen.examples),
+        _score_items(protocol, columns[MODEL], chosen.examples, means=True),
+        _score_items(protocol, columns[MODEL], chosen.examples, means=False),
     )
 
 
@@ -298,40 +298,28 @@ def _add_draws(
 
 
 def _score_items(
-    protocol: Protocol, columns: Columns, examples: Sequence[Example]
+    protocol: Protocol, columns: Columns, examples: Sequence[Example], *, means: bool
 ) -> list[ItemScore]:
-    """The items' own values on metrics that are means over items."""
+    """The items' own values on metrics that are means over items, or their shares in the others."""
     rows = []
     for name, metric in protocol.benchmark.metrics.items():
-        if metric.ratio is None:
+        if (metric.ratio is not None) != means:
             continue
-        numerator, denominator = (columns[column] for column in metric.ratio)
-        for example, above, below in zip(examples, numerator, denominator, strict=True):
-            if below:
-                rows.append(
-                    ItemScore(
-                        benchmark=protocol.name, metric=name, item=example.id,
-                        group=example.group, value=_round(100 * above / below) or 0.0,
-                    )
-                )  # fmt: skip
-    return rows
-
-
-def _score_shares(
-    protocol: Protocol, columns: Columns, examples: Sequence[Example]
-) -> list[ItemScore]:
-    """The items' shares in the metrics that are no means over items."""
-    rows = []
-    for name, metric in protocol.benchmark.metrics.items():
-        shares = None if metric.ratio else share_out(columns, metric)
-        if shares is not None:
-            rows += [
-                ItemScore(
-                    benchmark=protocol.name, metric=name, item=example.id, group=example.group,
-                    value=_round(share) or 0.0,
-                )
-                for example, share in zip(examples, shares.tolist(), strict=True)
-            ]  # fmt: skip
+        if metric.ratio:
+            pairs = zip(*(columns[column] for column in metric.ratio), strict=True)
+            values = [100 * above / below if below else None for above, below in pairs]
+        elif (shares := share_out(columns, metric)) is not None:
+            values = shares.tolist()
+        else:
+            continue
+        rows += [
+            ItemScore(
+                benchmark=protocol.name, metric=name, item=example.id, group=example.group,
+                value=_round(value) or 0.0,
+            )
+            for example, value in zip(examples, values, strict=True)
+            if value is not None
+        ]  # fmt: skip
     return rows
 
 

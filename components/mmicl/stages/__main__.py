@@ -38,13 +38,11 @@ def main(arguments: list[str]) -> int:
     try:
         _check_checkout(paths.root)
         _run(paths, stage, *arguments)
-    except MmiclError as error:
-        _write_outcome(paths, stage, error.kind, str(error))
-        return _complain(str(error), 2)
     except Exception as error:
-        if (shortage := describe_shortage(error, stage)) is not None:
-            _write_outcome(paths, stage, shortage.kind, str(shortage))
-            return _complain(str(shortage), 2)
+        foreseen = error if isinstance(error, MmiclError) else describe_shortage(error, stage)
+        if foreseen is not None:
+            _write_outcome(paths, stage, foreseen.kind, str(foreseen))
+            return _complain(str(foreseen), 2)
         log = paths.state / "logs" / f"{stage}.log"
         write_text(log, traceback.format_exc())
         traceback.print_exc()

@@ -10,6 +10,8 @@ from mmicl.records import Sample
 from mmicl.stages import StageContext
 
 if TYPE_CHECKING:
+    from transformers import Blip2ForConditionalGeneration
+
     from mmicl.model.features import FeatureStore
     from mmicl.model.processor import MmiclProcessor
     from mmicl.model.views import View
@@ -17,14 +19,25 @@ if TYPE_CHECKING:
 
 def run(context: StageContext) -> None:
     """Compute what the store lacks; write data/features.json."""
-    store, number, computed = _fill(context.config, context.paths)
+    from mmicl.model.features import feature_key
+
+    config, paths = context.config, context.paths
+    model, processor = _load_model(config, paths)
+    precision = config.features.precision
+    store = _open_store(config, paths, feature_key(model, processor, precision))
+    views = _list_views(paths, processor)
+    computed = _fill(store, views, config, paths, model, processor)
     queries, hidden = store.shape or (0, 0)
-    precision = context.config.features.precision
     write_json(
-        context.paths.features,
-        {"key": store.key, "number": number, "shape": [queries, hidden], "precision": precision},
+        paths.features,
+        {
+            "key": store.key,
+            "number": len(views),
+            "shape": [queries, hidden],
+            "precision": precision,
+        },
     )
-    context.facts.update(images=number, computed=computed)
+    context.facts.update(images=len(views), computed=computed)
 
 
 def restore_features(config: Config, paths: Paths) -> None:
@@ -34,40 +47,62 @@ def restore_features(config: Config, paths: Paths) -> None:
     this stage is up to date. A shard that is damaged counts as lost.
 
     Raises:
-        DataError: data/features.json is missing or of other weights.
+        DataError: data/features.json is missing, or of other weights than some are computed with.
     """
-    from mmicl.model.features import FeatureStore
     from mmicl.model.loading import load_processor
 
-    base, key = config.model, read_json(paths.features)["key"]
-    _discard_damaged(paths, key)
-    store = FeatureStore(paths.cache("features") / key, key, config.features.precision)
-    processor = load_processor(base.base, base.revision, instruct=base.instruct_qformer)
-    if any(view.key not in store for view in _list_views(paths, processor)):
+    base = config.model
+    store = _open_store(config, paths, read_json(paths.features)["key"])
+    views = _list_views(
+        paths, load_processor(base.base, base.revision, instruct=base.instruct_qformer)
+    )
+    if any(view.key not in store for view in views):
         _say("some are missing from the store, and are computed again")
-        _fill(config, paths)
+        _fill(store, views, config, paths, *_load_model(config, paths))
 
 
-def _fill(config: Config, paths: Paths) -> "tuple[FeatureStore, int, int]":
-    """Compute what the store of the stage I weights lacks: the store, views in all, computed."""
+def _load_model(
+    config: Config, paths: Paths
+) -> "tuple[Blip2ForConditionalGeneration, MmiclProcessor]":
+    """The model with the weights of stage I."""
     import torch
 
-    from mmicl.images.store import ImageStore
-    from mmicl.model.features import FeatureStore, feature_key, move_encoder
     from mmicl.model.loading import load_model
 
     torch.set_num_threads(config.launch.threads)
-    base, precision = config.model, config.features.precision
-    model, processor = load_model(
+    base = config.model
+    return load_model(
         base.base, base.revision, instruct=base.instruct_qformer, trained=[paths.pretrained]
     )
-    views = _list_views(paths, processor)
-    key = feature_key(model, processor, precision)
-    _discard_damaged(paths, key)
-    store = FeatureStore(paths.cache("features") / key, key, precision)
+
+
+def _open_store(config: Config, paths: Paths, key: str) -> "FeatureStore":
+    """The store of a key, without the shards that are damaged."""
+    from mmicl.model.features import FeatureStore, discard_damaged
+
+    folder = paths.cache("features") / key
+    for name in discard_damaged(folder):
+        _say(f"{name} is damaged, and is computed again")
+    return FeatureStore(folder, key, config.features.precision)
+
+
+def _fill(
+    store: "FeatureStore",
+    views: "set[View]",
+    config: Config,
+    paths: Paths,
+    model: "Blip2ForConditionalGeneration",
+    processor: "MmiclProcessor",
+) -> int:
+    """Compute what the store lacks; returns how many views that was."""
+    import torch
+
+    from mmicl.images.store import ImageStore
+    from mmicl.model.features import move_encoder
+
     gpu = torch.cuda.is_available()
     move_encoder(model, torch.device("cuda" if gpu else "cpu"))
-    computed = store.ensure(
+    return store.ensure(
         views,
         ImageStore([paths.images(name) for name in config.datasets]),
         model,
@@ -76,7 +111,6 @@ def _fill(config: Config, paths: Paths) -> "tuple[FeatureStore, int, int]":
         processes=1 if gpu else config.launch.processes,
         on_progress=_show,
     )
-    return store, len(views), computed
 
 
 def _list_views(paths: Paths, processor: "MmiclProcessor") -> "set[View]":
@@ -87,13 +121,6 @@ def _list_views(paths: Paths, processor: "MmiclProcessor") -> "set[View]":
         for row in read_rows(paths.mic / f"{name}.parquet", Sample)
         for view in processor.views(row.prompt, row.images)
     }
-
-
-def _discard_damaged(paths: Paths, key: str) -> None:
-    from mmicl.model.features import discard_damaged
-
-    for name in discard_damaged(paths.cache("features") / key):
-        _say(f"{name} is damaged, and is computed again")
 
 
 def _show(done: int, number: int) -> None:

@@ -12,6 +12,7 @@ any micro-batches. (BLIP-2's other direction, a caption's choice among images, w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -70,25 +71,27 @@ class Captions:
                     remedy="set pretrain.contrastive to 0",
                 )  # fmt: skip
 
-    def share_out(self, chunk: Sequence[int | None], places: Sequence[int]) -> Contrast:
-        """The part of a micro-batch, whose rows stand at `places`; None in `chunk` weighs nothing.
+    @cached_property
+    def choices(self) -> torch.Tensor:
+        """[samples, samples]: what each image chooses among.
 
         A caption that says the same, or another one of the same image, is no wrong choice.
         """
-        images, texts = ([row.images[0] for row in self.rows], [row.target for row in self.rows])
-        choices = [
-            [
-                other == place or (images[other] != images[place] and texts[other] != texts[place])
-                for other in range(len(self.rows))
-            ]
-            for place in places
+        images, texts = [row.images[0] for row in self.rows], [row.target for row in self.rows]
+        apart = [
+            [image != other and text != said for other, said in zip(images, texts, strict=True)]
+            for image, text in zip(images, texts, strict=True)
         ]
+        return torch.tensor(apart) | torch.eye(len(apart), dtype=torch.bool)
+
+    def share_out(self, chunk: Sequence[int | None], places: Sequence[int]) -> Contrast:
+        """The part of a micro-batch, of rows at `places`; None in `chunk` weighs nothing."""
         # The loop divides all losses by the batch's target tokens.
         each = self.weight * int((self.labels != IGNORED).sum()) / len(self.rows)
         return Contrast(
             captions=self.labels,
             own=torch.tensor(places),
-            choices=torch.tensor(choices),
+            choices=self.choices[places],
             weights=torch.tensor([0.0 if place is None else each for place in chunk]),
         )
 

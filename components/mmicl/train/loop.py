@@ -274,8 +274,8 @@ class Trainer:
         dist.broadcast(found, 0)
         step = int(found)
         if self.rank == 0:
-            drop_later(self.run_folder / METERS, max(0, step))
-            self.skips.forget_later(max(0, step))
+            for lines in (self.run_folder / METERS, self.skips.log):
+                drop_later(lines, max(0, step))
         if step < 0:
             return 0
         folder = checkpoints.step_folder(self.run_folder, step)

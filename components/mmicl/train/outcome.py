@@ -7,7 +7,7 @@ from pathlib import Path
 from mmicl.config import Launch
 from mmicl.errors import DataError, MmiclError, ResourceError, TransientError, UserError
 from mmicl.files import read_json, write_json
-from mmicl.shortages import find_full_disk, is_full, is_out_of_memory
+from mmicl.shortages import find_full_disk, find_lack_of_memory, is_full
 
 _KINDS = {kind.kind: kind for kind in (UserError, DataError, ResourceError, TransientError)}
 _LOST_PEER = ("by peer", "broken pipe", "remote process exited", "ncclremoteerror")
@@ -28,9 +28,8 @@ def write_error(run_folder: Path, rank: int, error: BaseException, launch: Launc
         error: What it met.
         launch: The hardware's params, as far as they were read: what could be changed about them.
     """
-    if is_out_of_memory(error):
-        first, _, _ = str(error).strip().partition("\n")
-        error = ResourceError(f"out of memory: {first or 'no room'}", remedy=_save_memory(launch))
+    if (reason := find_lack_of_memory(error)) is not None:
+        error = ResourceError(f"out of memory: {reason}", remedy=_save_memory(launch))
     elif (reason := find_full_disk(error)) is not None:
         error = _refuse_full_disk(run_folder, reason)
     known = isinstance(error, MmiclError)

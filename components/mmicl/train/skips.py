@@ -8,7 +8,6 @@ from typing import Any
 import torch.distributed as dist
 
 from mmicl.errors import DataError
-from mmicl.train.meters import drop_later
 
 SHOWN = 8
 """Sample ids in a message; the log has them all."""
@@ -82,10 +81,6 @@ class Skips:
         """Go on from what `state` gave."""
         self.total, self.in_a_row = state["skipped"], state["skipped_in_a_row"]
         self._names = list(state["skipped_names"])
-
-    def forget_later(self, step: int) -> None:
-        """Take steps after this one, which are done again, out of the log."""
-        drop_later(self.log, step)
 
 
 def _gather_names(own: list[str]) -> list[str]:
