@@ -44,15 +44,14 @@ up: install  ## Prefect server, worker and MLflow UI on loopback until Ctrl-C
 
 PYTEST := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
 # Two processes of pytest; a file's tests share one of them.
-TOGETHER := --numprocesses $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
+TOGETHER := --numprocesses $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder
 
 test: install  ## unit, contract, oracle and short integration tests (JOBS=… at a time)
-	@$(PYTEST) $(TOGETHER)
+	@$(PYTEST) $(TOGETHER) -m "not slow and not alone and not gpu"
 
-# The long ones have the machine to themselves: they start servers and trainings, and wait for them.
 test-all: install  ## the long ones as well: kills, clusters, browser
-	@$(PYTEST) -m "slow and not gpu"
-	@$(PYTEST) $(TOGETHER)
+	@$(PYTEST) -m "alone and not gpu"
+	@$(PYTEST) $(TOGETHER) -m "not alone and not gpu"
 
 bench: install  ## time the chain in a fresh checkout, and mmicl score, and hold them to their budgets
 	@$(BIN)/python tests/bench/score.py

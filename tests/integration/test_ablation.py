@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from mmicl.paths import Paths
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]
 
 # Scores by a formula of the params: `short` is worse on every item, and more so under seed 2.
 EVALUATE = """
@@ -148,26 +148,26 @@ def works_in(paths: Paths) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("end", ["interrupt", "failure"])
-def test_what_is_at_work_side_by_side_ends_together(toy: Paths, end: str) -> None:
+def test_what_is_at_work_side_by_side_ends_together(toy: Paths) -> None:
     at_work = toy.root / "acts" / "at-work"
-    at_work.mkdir()
     (toy.root / "acts" / "pretrain.py").write_text(WAIT.format(at_work=str(at_work)))
     command = [sys.executable, "-m", "flows.local", "ablation", "--seed", "1"]
-    process = subprocess.Popen(
-        command, cwd=toy.root, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        env={**os.environ, "PYTHONPATH": str(toy.root / "components")},
-    )  # fmt: skip
-    wait_for_two(toy, process)
-    if end == "interrupt":
-        process.send_signal(signal.SIGINT)
-    else:
-        (at_work / "fail").touch()
-    out, _ = process.communicate(timeout=120)
-    assert process.returncode == (130 if end == "interrupt" else 2), out
-    assert (end == "failure") == ("the picture is torn" in out)
-    assert works_in(toy) == []
-    shutil.rmtree(at_work)
+    for end, code in (("interrupt", 130), ("failure", 2)):
+        at_work.mkdir()
+        process = subprocess.Popen(
+            command, cwd=toy.root, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": str(toy.root / "components")},
+        )  # fmt: skip
+        wait_for_two(toy, process)
+        if end == "interrupt":
+            process.send_signal(signal.SIGINT)
+        else:
+            (at_work / "fail").touch()
+        out, _ = process.communicate(timeout=120)
+        assert process.returncode == code, out
+        assert (end == "failure") == ("the picture is torn" in out)
+        assert works_in(toy) == []
+        shutil.rmtree(at_work)
     (toy.root / "acts" / "pretrain.py").unlink()
     again = ablate(toy, "--seed", "1")
     assert again.returncode == 0, again.stdout + again.stderr

@@ -16,7 +16,7 @@ from selenium.webdriver.support.select import Select
 
 from tests.unit.browse.browse_data import fill
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from checkouts import run_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(1800)]
 
 STAGES = [
     "fetch", "ingest", "augment", "build", "validate",

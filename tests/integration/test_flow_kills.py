@@ -16,7 +16,7 @@ import pytest
 
 from mmicl.paths import Paths
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(500)]
 
 BIN = Path(sys.executable).parent
 

@@ -49,7 +49,7 @@ def test_services_have_one_holder(toy_checkout: Paths) -> None:
         assert third is None
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_another_profile_runs_in_a_workspace_of_the_same_deployment(toy_checkout: Paths) -> None:
     root = toy_checkout.root
     before = (root / "params.yaml").read_bytes()
@@ -78,7 +78,7 @@ def test_another_profile_runs_in_a_workspace_of_the_same_deployment(toy_checkout
     assert lock["stages"]["build"]["params"]["params.yaml"]["seed"] == 8
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(("error", "attempts"), [("TransientError", 2), ("DataError", 1)])
 def test_only_a_transient_failure_is_tried_again(
     toy_checkout: Paths, error: str, attempts: int, monkeypatch: pytest.MonkeyPatch

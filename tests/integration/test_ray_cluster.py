@@ -28,7 +28,7 @@ WORLD = {
     "raven": "world://raven?n=12&seed=3",
 }
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.alone
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from checkouts import ROOT, clean_environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(2400)]
 
 BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.strip()]

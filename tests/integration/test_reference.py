@@ -11,7 +11,7 @@ from mmicl.files import read_rows
 from mmicl.images.store import ImageStore
 from mmicl.records import Example, Sample
 
-pytestmark = [pytest.mark.slow, pytest.mark.oracle, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.alone, pytest.mark.oracle, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from mmicl.images.store import ImageStore, ImageWriter
 from mmicl.tracking.champion import Entrant
 from mmicl.tracking.evaluation import add_champion
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 WIDTH, HEIGHT = 1366, 768
 PICTURES = 8

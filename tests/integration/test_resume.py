@@ -14,7 +14,7 @@ from mmicl.files import hash_file, read_json
 from mmicl.lineage import fingerprint
 from mmicl.paths import Paths
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]
 
 AGAIN = ("dvc", "repro", "--force", "--single-item", "finetune")
 """DVC would take the stage from its cache; forced, it trains."""

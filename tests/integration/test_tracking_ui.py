@@ -19,7 +19,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from mmicl.paths import Paths
 from mmicl.tracking import SERVER_ENVIRONMENT, server_command, start_pipeline, sync
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(400)]
 
 PATIENCE = 90
 """Seconds for a page, on a machine with two busy cores."""

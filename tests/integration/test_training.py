@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from forked_ranks import launch_forked
 from training_run import prepare_features
 from training_workspace import make_sample, make_workspace, read_config
 
@@ -28,14 +29,16 @@ from mmicl.paths import Paths
 from mmicl.records import Sample
 from mmicl.stages import StageContext, features, finetune, pretrain
 from mmicl.train.meters import read_curve
-from mmicl.train.stage import run_training
+from mmicl.train.stage import Launcher, run_training
 
 
-def train(paths: Paths, run: str, stage: str = "pretrain") -> Path:
+def train(
+    paths: Paths, run: str, stage: str = "pretrain", launcher: Launcher = launch_forked
+) -> Path:
     """Train a stage in a run folder of its own; returns the out."""
     out = paths.root / run
     launch = read_config(paths).launch
-    run_training(stage, paths, paths.run(stage, run), out, launch, launch_training)
+    run_training(stage, paths, paths.run(stage, run), out, launch, launcher)
     return out
 
 
@@ -44,7 +47,7 @@ def kill_rank(run_folder: Path, after: int) -> threading.Thread:
     meters = run_folder / "meters.jsonl"
 
     def work() -> None:
-        for _ in range(6000):
+        for _ in range(20_000):
             if meters.exists() and len(meters.read_bytes().splitlines()) >= after:
                 break
             time.sleep(0.01)
@@ -78,14 +81,14 @@ def test_a_killed_training_ends_with_the_weights_of_an_undisturbed_one(
     folder = paths.run("pretrain", "cut")
     killer = kill_rank(folder, drawn.randint(5, 45))
     with pytest.raises(ResourceError, match="a training process was killed"):
-        train(paths, "cut")
+        train(paths, "cut", launcher=launch_training)
     killer.join()
     assert not (paths.root / "cut").exists()
     assert ranks_alive() == []
     reached = max(int(path.name[5:]) for path in folder.glob("step_*"))
     assert reached < 60
     capsys.readouterr()
-    cut = train(paths, "cut")
+    cut = train(paths, "cut", launcher=launch_training)
     assert f"going on from step {reached}" in capsys.readouterr().out
     for name in ("trained.safetensors", "trained.json", "curve.csv"):
         assert hash_file(cut / name) == hash_file(whole / name), name
@@ -107,11 +110,11 @@ def test_a_killed_training_goes_on_with_another_number_of_ranks(
     read_config(paths, launch={"processes": before, "threads": before})
     killer = kill_rank(paths.run("pretrain", "cut"), drawn.randint(5, 45))
     with pytest.raises(ResourceError, match="a training process was killed"):
-        train(paths, "cut")
+        train(paths, "cut", launcher=launch_training)
     killer.join()
     read_config(paths, launch={"processes": after, "threads": after})
     capsys.readouterr()
-    cut = read_curve(train(paths, "cut") / "curve.csv")
+    cut = read_curve(train(paths, "cut", launcher=launch_training) / "curve.csv")
     assert "going on from step" in capsys.readouterr().out
     assert len(cut) == len(whole) == 60
     for one, other in zip(whole, cut, strict=True):
@@ -212,7 +215,7 @@ def test_a_run_that_diverged_on_two_ranks_names_the_samples_of_both(tmp_path: Pa
     read_config(paths, pretrain=diverging, launch=launch)
     message = r"pretrain: the loss is not finite at step 4 and 2 before it, for coco/.* more; look"
     with pytest.raises(DataError, match=message):
-        train(paths, "diverged")
+        train(paths, "diverged", launcher=launch_training)
     lines = (paths.run("pretrain", "diverged") / "skipped.jsonl").read_text().splitlines()
     found = [json.loads(line) for line in lines]
     assert [(line["step"], len(line["samples"])) for line in found] == [(2, 8), (3, 8), (4, 8)]
@@ -269,9 +272,9 @@ def test_both_stages_write_their_outs(
     # A finished run gives its outs again without training.
     before = hash_file(paths.finetuned / "trained.safetensors")
     (paths.finetuned / "trained.safetensors").unlink()
-    started = time.monotonic()
+    capsys.readouterr()
     finetune.run(StageContext("finetune", None, config, paths, "0" * 40))
-    assert time.monotonic() - started < 2
+    assert "tensors learn" not in capsys.readouterr().out
     assert hash_file(paths.finetuned / "trained.safetensors") == before
 
 
@@ -311,7 +314,7 @@ def test_a_rank_error_reaches_the_stage(tmp_path: Path) -> None:
     paths = make_workspace(tmp_path)
     (paths.mic / "pretrain.parquet").unlink()
     with pytest.raises(DataError, match=r"pretrain.parquet: no such file"):
-        train(paths, "broken")
+        train(paths, "broken", launcher=launch_training)
     assert not (paths.root / "broken").exists()
 
 

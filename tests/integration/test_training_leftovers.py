@@ -10,7 +10,7 @@ from training_workspace import make_workspace, read_config
 from mmicl.launch.local import launch_training
 from mmicl.train.stage import run_training
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(900)]
 
 MARK = "MMICL_TEST_LEFTOVERS"
 """In the environment of all that the runs start, also of what leaves its parent and session."""

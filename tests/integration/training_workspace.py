@@ -35,7 +35,7 @@ def make_workspace(root: Path, *, dropout: float = 0.0, pictures: int = 24, **la
     params["build"] |= {"pretrain": {"coco": 9}, "finetune": {"coco": 9}}
     params["evaluate"]["benchmarks"] = {}
     params["model"]["base"] = str(root / "base")
-    params["pretrain"] |= SHORT
+    params["pretrain"] |= SHORT | {"contrastive": 0.0}
     params["finetune"] |= SHORT
     params["launch"] |= {"threads": 1, "processes": 1, "micro_batch": 4, "checkpoint_every": 2}
     params["launch"] |= launch
