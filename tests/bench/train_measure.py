@@ -21,6 +21,8 @@ FOLDER = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp")  # noqa: S108
 MATRIX = {"cuda": 8192, "cpu": 1024}
 COPIED = {"cuda": 2**31, "cpu": 2**28}
 """Sides of the matrices, and bytes, by which a device's rates are measured."""
+SUSTAINED = 1.0
+"""Seconds over which they are."""
 
 
 @dataclass
@@ -169,16 +171,21 @@ def measure_copy_rate(device: torch.device) -> float:
     return 2 * len(source) / _time(lambda: target.copy_(source), device)
 
 
-def _time(action: Callable[[], Any], device: torch.device, repeats: int = 10) -> float:
-    """Seconds of an action, the mean of some after three that do not count."""
+def _time(action: Callable[[], Any], device: torch.device) -> float:
+    """Seconds of an action, the mean over a second of them, after three that do not count.
+
+    A GPU is faster in its first milliseconds than what it keeps up.
+    """
     for _ in range(3):
         action()
     _wait_for(device)
-    started = time.perf_counter()
-    for _ in range(repeats):
-        action()
-    _wait_for(device)
-    return (time.perf_counter() - started) / repeats
+    repeats, started = 0, time.perf_counter()
+    while (spent := time.perf_counter() - started) < SUSTAINED:
+        for _ in range(10):
+            action()
+        _wait_for(device)
+        repeats += 10
+    return spent / repeats
 
 
 def _wait_for(device: torch.device) -> None:

@@ -7,10 +7,14 @@ The store lies outside DVC's outs, in a folder named by its key. A shard is a sa
 and digest. A file without its record does not exist. What a shard holds never changes.
 """
 
+import copy
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -99,6 +103,16 @@ def move_encoder(model: "Blip2ForConditionalGeneration", device: torch.device) -
         part.to(device)
 
 
+def copy_encoder(
+    model: "Blip2ForConditionalGeneration", device: torch.device
+) -> "Blip2ForConditionalGeneration":
+    """The model once more, with that half of its own on a device; the language model is shared."""
+    language = model.language_model
+    replica = copy.deepcopy(model, {id(language): language})
+    move_encoder(replica, device)
+    return replica
+
+
 def discard_damaged(folder: Path) -> list[str]:
     """Compare every shard with its record, and drop those that differ: they are computed again.
 
@@ -181,6 +195,7 @@ class FeatureStore:
         *,
         workers: int = 1,
         processes: int = 1,
+        replicas: "Sequence[Blip2ForConditionalGeneration]" = (),
         on_progress: Callable[[int, int], None] | None = None,
     ) -> int:
         """Compute what is missing, and return how many views that was.
@@ -194,6 +209,7 @@ class FeatureStore:
             processor: The model's.
             workers: Threads that decode pictures.
             processes: That compute, a shard each; more than one on a processor alone.
+            replicas: The model on further GPUs (`copy_encoder`), which compute shards beside it.
             on_progress: Called with images done and images to do.
 
         Raises:
@@ -214,21 +230,28 @@ class FeatureStore:
             tuple(missing[start : start + SHARD_IMAGES])
             for start in range(0, len(missing), SHARD_IMAGES)
         ]
-        done = 0
+        free: SimpleQueue[tuple[Blip2ForConditionalGeneration, MmiclProcessor]] = SimpleQueue()
+        for one in (model, *replicas):
+            # A processor's tokenizers are not for several threads.
+            free.put((one, copy.deepcopy(processor) if replicas else processor))
+        tell = _count_up(len(missing), on_progress)
 
         def compute(names: Sequence[str]) -> None:
-            nonlocal done
-            parts = []
-            shown = [wanted[name] for name in names]
-            for part in compute_features(shown, images, model, processor, workers=workers):
-                parts.append(part.to(DTYPES[self.precision]))
-                done += len(part)
-                if on_progress:
-                    on_progress(done, len(missing))
+            parts, pair = [], free.get()
+            try:
+                shown = [wanted[name] for name in names]
+                for part in compute_features(shown, images, *pair, workers=workers):
+                    parts.append(part.to(DTYPES[self.precision]))
+                    tell(len(part))
+            finally:
+                free.put(pair)
             self._write_shard(names, torch.cat(parts))
 
         try:
-            map_in_processes(compute, shards, processes)
+            if replicas:
+                deque(prefetch(compute, shards, 1 + len(replicas)), maxlen=0)
+            else:
+                map_in_processes(compute, shards, processes)
         finally:
             self._read_records()  # of those that other processes wrote
         return len(missing)
@@ -272,6 +295,20 @@ class FeatureStore:
             raise DataError(f"{rows} rows for {len(content['references'])} images", where=shard)
         for row, reference in enumerate(content["references"]):
             self._places.setdefault(reference, (shard.name, row))
+
+
+def _count_up(number: int, on_progress: Callable[[int, int], None] | None) -> Callable[[int], None]:
+    """A function that several threads may tell of images done, and that passes their sum on."""
+    done, counting = 0, Lock()
+
+    def tell(more: int) -> None:
+        nonlocal done
+        with counting:
+            done += more
+            if on_progress:
+                on_progress(done, number)
+
+    return tell
 
 
 @torch.inference_mode()

@@ -98,17 +98,21 @@ def _fill(
     import torch
 
     from mmicl.images.store import ImageStore
-    from mmicl.model.features import move_encoder
+    from mmicl.model.features import copy_encoder, move_encoder
 
-    gpu = torch.cuda.is_available()
-    move_encoder(model, torch.device("cuda" if gpu else "cpu"))
+    processes = config.launch.processes
+    gpus = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+    first, *others = gpus[:processes] or [torch.device("cpu")]
+    replicas = [copy_encoder(model, device) for device in others]
+    move_encoder(model, first)
     return store.ensure(
         views,
         ImageStore([paths.images(name) for name in config.datasets]),
         model,
         processor,
         workers=config.launch.workers,
-        processes=1 if gpu else config.launch.processes,
+        processes=1 if gpus else processes,
+        replicas=replicas,
         on_progress=_show,
     )
 

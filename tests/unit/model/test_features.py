@@ -16,6 +16,7 @@ from mmicl.model.features import (
     FeatureStore,
     check_frozen,
     compute_features,
+    copy_encoder,
     discard_damaged,
     feature_key,
 )
@@ -90,35 +91,58 @@ def test_an_interrupted_run_goes_on(
     assert store.ensure(map(View, references), images, *tiny) == 0
 
 
-def test_two_processes_write_what_one_writes(
-    tiny: Tiny, pictures: Pictures, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("by", ["processes", "replicas"])
+def test_two_write_what_one_writes(
+    tiny: Tiny,
+    pictures: Pictures,
+    key: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    by: str,
 ) -> None:
     images, references = pictures
     monkeypatch.setattr(features, "SHARD_IMAGES", 16)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the stage does: forked processes share no thread pool
-    for name, processes in (("one", 1), ("two", 2)):
+    told: list[tuple[int, int]] = []
+    two: dict[str, Any] = {"processes": 2}
+    if by == "replicas":
+        replica = copy_encoder(tiny[0], torch.device("cpu"))
+        assert replica.qformer is not tiny[0].qformer
+        assert replica.language_model is tiny[0].language_model
+        two = {"replicas": [replica], "on_progress": lambda *count: told.append(count)}
+    for name, how in (("one", {}), ("two", two)):
         store = FeatureStore(tmp_path / name, key)
-        assert store.ensure(map(View, references), images, *tiny, processes=processes) == 40
+        assert store.ensure(map(View, references), images, *tiny, **how) == 40
         assert len(store) == 40
     torch.set_num_threads(threads)
-    one, two = (
+    one, other = (
         {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
         for name in ("one", "two")
     )
-    assert one == two
+    assert one == other
     assert len(one) == 2 * 3 + 1
+    assert by == "processes" or told[-1] == (40, 40)
 
 
-def test_what_a_process_cannot_compute_is_told_by_its_caller(
-    tiny: Tiny, pictures: Pictures, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("by", ["processes", "replicas"])
+def test_what_one_of_two_cannot_compute_is_told_by_its_caller(
+    tiny: Tiny,
+    pictures: Pictures,
+    key: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    by: str,
 ) -> None:
     images, references = pictures
-    monkeypatch.setattr(features, "SHARD_IMAGES", 16)
+    monkeypatch.setattr(features, "SHARD_IMAGES", 8)
     store = FeatureStore(tmp_path, key)
+    replica = copy_encoder(tiny[0], torch.device("cpu"))
+    two: dict[str, Any] = {"processes": 2} if by == "processes" else {"replicas": [replica]}
+    lost = [f"{number:064x}" for number in range(20)]  # the first shards: of each of both
     with pytest.raises(DataError, match="0000000"):
-        store.ensure(map(View, [*references, "0" * 64]), images, *tiny, processes=2)
-    assert len(store) >= 16
+        store.ensure(map(View, [*references, *lost]), images, *tiny, **two)
+    assert len(store) < 40
 
 
 def test_a_shard_without_its_record_does_not_exist(
