@@ -19,7 +19,7 @@ STAGES = {"none": "none", "I": "I", "II": "II", "I+II": WHOLE}
 RECIPES = {"design (k, v)": WHOLE, "paper (q, v)": "paper", "released (self q)": "released",
            "all (q, k, v)": "all"}  # fmt: skip
 CONTROLS = {"chance": "chance", "majority": "majority answer", "blank": "images blanked",
-            "shuffled": "images shuffled"}  # fmt: skip
+            "shuffled": "images shuffled", "text_only": "no images"}  # fmt: skip
 
 
 @dataclass(frozen=True)
