@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from mmicl.model.inference import find_placeholders
 from mmicl.model.processor import IGNORED
 from mmicl.model.views import View
 from mmicl.train.batches import BatchMaker, MicroBatch, StepBatch
@@ -76,4 +77,7 @@ class ReferenceBatches(BatchMaker):
         labels = self.processor.encode_targets(targets, self.max_target_tokens).labels
         names = tuple(row.id for row in rows)
         slots = torch.arange(int(filled.sum()))
-        return PaddedMicroBatch(prompts, mask, labels, pixels, slots, names, filled=filled)
+        places = find_placeholders(prompts, self.processor.placeholder_id)
+        return PaddedMicroBatch(
+            prompts, mask, True, places, labels, pixels, slots, names, filled=filled
+        )

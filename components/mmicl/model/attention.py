@@ -89,6 +89,39 @@ class SharedBiasAttention(T5Attention):
         return functional.pad(bias.contiguous(), (0, -shape[1] % ALIGNMENT))[..., : shape[1]]
 
 
+class SharedBiasStack(T5Stack):
+    """T5's encoder or decoder, whose masks are made without being looked at.
+
+    transformers asks whether a mask hides anything, for which the GPU has to end all that it was
+    given: in the decoder the whole encoder, and the decoder's small operators then find it idle.
+    """
+
+    def forward(
+        self,
+        *arguments: Any,
+        attention_mask: torch.Tensor | None = None,
+        encoder_attention_mask: torch.Tensor | None = None,
+        past_key_values: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """As T5Stack's; masks [rows, tokens], 0 for what is hidden, or None for nothing."""
+        if past_key_values is None:
+            encoder_attention_mask = _prepare(encoder_attention_mask)
+            attention_mask = attention_mask if self.is_decoder else _prepare(attention_mask)
+        return super().forward(
+            *arguments,
+            attention_mask=attention_mask,
+            encoder_attention_mask=encoder_attention_mask,
+            past_key_values=past_key_values,
+            **kwargs,
+        )
+
+
+def _prepare(mask: torch.Tensor | None) -> torch.Tensor | None:
+    """What may be attended to, [rows, 1, 1, keys]: transformers takes such a mask as it is."""
+    return mask if mask is None else mask[:, None, None].bool()
+
+
 def share_bias(model: nn.Module) -> None:
     """Let all of T5's attentions in a model share bias and mask; names and weights stay.
 
@@ -98,5 +131,6 @@ def share_bias(model: nn.Module) -> None:
     for module in model.modules():
         if type(module) is T5Attention:
             module.__class__ = SharedBiasAttention
-        elif isinstance(module, T5Stack):
+        elif type(module) is T5Stack:
+            module.__class__ = SharedBiasStack
             module.config.use_cache = False  # of this stack's own copy: no checkpoint says so

@@ -4,6 +4,8 @@ What differs is rounding. `fuse_activations` serves every device; `fuse_for_gpu`
 alone, where elementary operations cost as much as T5's matrix products do.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,7 +25,7 @@ def fuse_activations(model: nn.Module) -> None:
 
 
 def fuse_for_gpu(model: nn.Module) -> None:
-    """T5's attentions share bias and mask, and its norms are one operator each.
+    """T5's attentions share bias and mask, its norms are one operator each, no mask is looked at.
 
     On a processor torch takes both apart again; the miniature keeps transformers' own.
     """
@@ -31,6 +33,7 @@ def fuse_for_gpu(model: nn.Module) -> None:
 
     share_bias(model)
     fuse_norms(model)
+    drop_picture_masks(model)
 
 
 def fuse_norms(model: nn.Module) -> None:
@@ -46,6 +49,23 @@ def fuse_norms(model: nn.Module) -> None:
     for module in model.modules():
         if type(module) is T5LayerNorm:
             module.__class__ = FusedNorm
+
+
+def drop_picture_masks(model: nn.Module) -> None:
+    """Let BLIP-2's Q-Former see pictures without a mask, which hides nothing.
+
+    transformers makes one for every batch and looks whether it does, for which a GPU has to end the
+    encoder first.
+    """
+    from transformers.models.blip_2.modeling_blip_2 import Blip2QFormerModel
+
+    class UnmaskedQFormer(Blip2QFormerModel):
+        def forward(self, *arguments: Any, **kwargs: Any) -> Any:
+            return super().forward(*arguments, **{**kwargs, "encoder_attention_mask": None})
+
+    for module in model.modules():
+        if type(module) is Blip2QFormerModel:
+            module.__class__ = UnmaskedQFormer
 
 
 def compile_feed_forward(model: nn.Module, backend: str = "inductor") -> None:

@@ -36,31 +36,43 @@ def project_features(
     return projection(features.to(embeddings.weight.dtype))
 
 
+def find_placeholders(input_ids: torch.Tensor, placeholder: int) -> torch.Tensor:
+    """Where placeholder tokens stand in the flattened ids of prompts [prompts, tokens].
+
+    To be asked of ids that are on the CPU still: a GPU would be waited for.
+    """
+    return (input_ids.flatten() == placeholder).nonzero().flatten()
+
+
 def embed_prompts(
-    model: "Blip2ForConditionalGeneration", input_ids: torch.Tensor, projected: torch.Tensor
+    model: "Blip2ForConditionalGeneration",
+    input_ids: torch.Tensor,
+    places: torch.Tensor,
+    projected: torch.Tensor,
 ) -> torch.Tensor:
     """Token embeddings [prompts, tokens, width] with projected image features at placeholders.
 
-    What BLIP-2's own forward does after its projection.
+    What BLIP-2's own forward does after its projection, without waiting for a GPU on either way.
 
     Args:
         model: The model.
         input_ids: [prompts, tokens], each placeholder repeated once per query.
+        places: Of the placeholders, from `find_placeholders`.
         projected: [images, queries, width], images in order of the placeholders.
 
     Raises:
         DataError: Another number of placeholders than image features.
     """
     embeddings = model.get_input_embeddings()(input_ids)
-    mask = model.get_placeholder_mask(cast("torch.LongTensor", input_ids), embeddings)
-    images, queries, _ = projected.shape
-    if (found := int(mask.sum())) != images * queries:  # masked_scatter accepts too many silently
-        raise DataError(f"{found} placeholder tokens for {images} images of {queries} tokens")
+    images, queries, width = projected.shape
+    if len(places) != images * queries:
+        raise DataError(f"{len(places)} placeholder tokens for {images} images of {queries} tokens")
     if not images:
         # Nothing is added. But ranks that share a batch must all use the projection, and at the
         # same place of the backward pass: with ZeRO 3 they would otherwise wait for each other.
         return embeddings + projected.sum().to(embeddings.dtype)
-    return embeddings.masked_scatter(mask, projected.to(embeddings.dtype))
+    flat = projected.reshape(-1, width).to(embeddings.dtype)
+    return embeddings.flatten(0, 1).index_copy(0, places, flat).view_as(embeddings)
 
 
 class Predictor:
@@ -177,13 +189,14 @@ class Predictor:
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
             batch = self.processor.pad([ids[row] for row in rows])
+            places = find_placeholders(batch["input_ids"], self.processor.placeholder_id)
             input_ids, mask = batch["input_ids"].to(device), batch["attention_mask"].to(device)
             views = [
                 view for row in rows for view in self.processor.views(prompts[row], images[row])
             ]
             features = self._features(views).to(device)
             projected = project_features(self.model, features)
-            embeddings = embed_prompts(self.model, input_ids, projected)
+            embeddings = embed_prompts(self.model, input_ids, places.to(device), projected)
             encoder = self.model.language_model.get_encoder()
             states = encoder(inputs_embeds=embeddings, attention_mask=mask).last_hidden_state
             yield rows, states, mask

@@ -1,7 +1,7 @@
 """From sample rows to the tensors of one step on one rank."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from mmicl.errors import DataError
+from mmicl.model.inference import find_placeholders
 from mmicl.model.processor import IGNORED, MmiclProcessor
 from mmicl.model.views import View
 from mmicl.train.contrast import Captions, Contrast
@@ -32,6 +33,10 @@ class MicroBatch:
     input_ids: torch.Tensor
     """[rows, tokens]"""
     attention_mask: torch.Tensor
+    padded: bool
+    """Whether the mask hides anything."""
+    places: torch.Tensor
+    """[placeholder tokens]: where they stand in the flattened `input_ids`."""
     labels: torch.Tensor
     """[rows, target tokens]; IGNORED throughout in rows without weight."""
     visual: torch.Tensor
@@ -45,16 +50,16 @@ class MicroBatch:
     """What the images choose among, where that is wanted."""
 
     def to(self, device: torch.device) -> "MicroBatch":
-        """The same on a device."""
-        return MicroBatch(
-            self.input_ids.to(device),
-            self.attention_mask.to(device),
-            self.labels.to(device),
-            self.visual.to(device),
-            self.slots.to(device),
-            self.names,
-            self.contrast.to(device) if self.contrast else None,
-        )
+        """The same on a device, which need not be done with what it was given before."""
+        moved: dict[str, torch.Tensor | Contrast] = {}
+        for name in (entry.name for entry in fields(self)):
+            value = getattr(self, name)
+            if isinstance(value, torch.Tensor) and device.type == "cuda":
+                # From any other memory a copy waits for the GPU.
+                moved[name] = value.pin_memory().to(device, non_blocking=True)
+            elif isinstance(value, torch.Tensor | Contrast):
+                moved[name] = value.to(device)
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,8 @@ class BatchMaker:
         return MicroBatch(
             input_ids=prompts["input_ids"],
             attention_mask=prompts["attention_mask"],
+            padded=not bool(prompts["attention_mask"].all()),
+            places=find_placeholders(prompts["input_ids"], self.processor.placeholder_id),
             labels=own[:, :longest],
             visual=torch.stack(visual)
             if visual

@@ -53,8 +53,8 @@ class LossModel(torch.nn.Module):
         else:
             projected = project_features(self.model, batch.visual[batch.slots])
         logits = language(
-            inputs_embeds=embed_prompts(self.model, batch.input_ids, projected),
-            attention_mask=batch.attention_mask,
+            inputs_embeds=embed_prompts(self.model, batch.input_ids, batch.places, projected),
+            attention_mask=batch.attention_mask if batch.padded else None,
             decoder_input_ids=decoder_input_ids,
             use_cache=self.use_cache,
         ).logits

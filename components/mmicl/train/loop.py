@@ -193,18 +193,21 @@ class Trainer:
         """
         ranks = dist.get_world_size()
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        bad: list[str] = []
+        finite: list[torch.Tensor] = []
         for micro in batch.micro_batches:
             self.engine.set_gradient_accumulation_boundary(micro is batch.micro_batches[-1])
             losses = self.engine(micro.to(self.device))
             total += losses.detach().double().sum()
-            finite = torch.isfinite(losses.detach()).tolist()
-            bad += [name for name, good in zip(micro.names, finite, strict=True) if not good]
+            finite.append(torch.isfinite(losses.detach()))
             # DeepSpeed divides by ranks; the loss is a mean over target tokens.
             summed = losses.sum() / batch.target_tokens * ranks
-            # An infinite loss may have a finite gradient, and would be learned from.
-            self.engine.backward(summed if all(finite) else summed * math.nan)
+            # An infinite loss may have a finite gradient, and would be learned from. Whether there
+            # is one is not looked at before the last micro-batch: a GPU would run dry at each.
+            self.engine.backward(summed * torch.where(finite[-1].all(), 1.0, torch.nan))
         dist.all_reduce(total)
+        names = [name for micro in batch.micro_batches for name in micro.names]
+        good = torch.cat(finite).tolist()
+        bad = [name for name, known in zip(names, good, strict=True) if not known]
         return float(total) / batch.target_tokens, bad
 
     def _report(self, row: CurveRow, meter: Throughput) -> None:

@@ -7,7 +7,7 @@ from tiny_model import Tiny
 from mmicl.errors import DataError
 from mmicl.images.store import ImageStore
 from mmicl.model.features import FeatureStore, feature_key
-from mmicl.model.inference import Predictor, embed_prompts, project_features
+from mmicl.model.inference import Predictor, embed_prompts, find_placeholders, project_features
 from mmicl.model.views import View
 
 Pictures = tuple[ImageStore, list[str]]
@@ -44,7 +44,9 @@ def test_cached_features_give_the_plain_models_logits_and_loss(
         flat = [name for row in names for name in row]
         pixels = processor.pixels([images.load(name) for name in flat])
         hidden = model.get_image_features(pixels).qformer_outputs.last_hidden_state
-        embeddings = embed_prompts(model, batch["input_ids"], project_features(model, hidden))
+        places = find_placeholders(batch["input_ids"], processor.placeholder_id)
+        projected = project_features(model, hidden)
+        embeddings = embed_prompts(model, batch["input_ids"], places, projected)
         own = model.language_model(
             inputs_embeds=embeddings, attention_mask=batch["attention_mask"], labels=labels
         )
@@ -113,4 +115,5 @@ def test_more_placeholders_than_features_are_refused(tiny: Tiny) -> None:
     model, processor = tiny
     ids = torch.tensor(processor.encode(["图 图"], [2]))
     with pytest.raises(DataError, match="8 placeholder tokens for 1 images"):
-        embed_prompts(model, ids, torch.zeros(1, 4, 128))
+        places = find_placeholders(ids, processor.placeholder_id)
+        embed_prompts(model, ids, places, torch.zeros(1, 4, 128))

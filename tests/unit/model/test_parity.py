@@ -129,7 +129,7 @@ def check_merge(tiny: Tiny, micro: MicroBatch, features: torch.Tensor, rows: Seq
     """Row by row: its own images in its own order, its own mask, words untouched."""
     model, processor = tiny
     projected = project_features(model, micro.visual[micro.slots])
-    merged = embed_prompts(model, micro.input_ids, projected)
+    merged = embed_prompts(model, micro.input_ids, micro.places, projected)
     for place, name in enumerate(micro.names):
         here = micro.input_ids[place] == processor.placeholder_id
         own = model.language_projection(features[list(rows[int(name)].pictures)]).flatten(0, 1)

@@ -1,5 +1,6 @@
 """Operations counted by hand are those that torch's own counter sees."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from transformers import Blip2ForConditionalGeneration
 
 from mmicl.config import Lora
 from mmicl.model.freeze import select_trainable
+from mmicl.model.inference import find_placeholders
 from mmicl.model.loading import load_model
 from mmicl.train.batches import MicroBatch
 from mmicl.train.engine import LossModel
@@ -36,6 +38,8 @@ def make_batch(model: Any, pixels: bool) -> MicroBatch:
     return MicroBatch(
         input_ids=prompts["input_ids"],
         attention_mask=prompts["attention_mask"],
+        padded=True,
+        places=find_placeholders(prompts["input_ids"], processor.placeholder_id),
         labels=processor.encode_targets(TARGETS).labels,
         visual=torch.randn(shape),
         slots=torch.tensor([1, 0, 1] if pixels else [0, 1, 2]),
@@ -79,13 +83,12 @@ def test_without_images_the_gradient_goes_all_the_way_back_too(model: Any) -> No
     batch = make_batch(model, pixels=False)
     words = batch.input_ids.clone()
     words[words == model.config.image_token_index] = 5
-    without = MicroBatch(
-        words,
-        batch.attention_mask,
-        batch.labels,
-        torch.zeros(0, 4, 1),
-        batch.slots[:0],
-        batch.names,
+    without = replace(
+        batch,
+        input_ids=words,
+        places=batch.places[:0],
+        visual=torch.zeros(0, 4, 1),
+        slots=batch.slots[:0],
     )
     found = count_step(model, [without])
     assert (found.forward, found.backward) == count_by_torch(model, without)
