@@ -94,7 +94,7 @@ def run(context):
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         module.act(context)
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
     reads = {reads!r}
     files = sorted(path for path in Path(reads).rglob("*") if path.is_file()) if reads else []
     (out / "out.txt").write_text(context.stage + "".join(path.read_text() for path in files))

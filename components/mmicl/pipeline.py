@@ -335,7 +335,8 @@ def _check_out(repo: "Repo", paths: Paths, stage: "Stage", inputs: Inputs) -> bo
     missing = [out for out in stage.outs if out.hash_info and not out.exists]
     if not missing or recorded_fingerprint(paths, stage.addressing) != inputs.fingerprint:
         return False
-    with lock_repo(repo), contextlib.suppress(CheckoutError):
+    # What the cache lacks is a CheckoutError of a folder, and no file found of a file.
+    with lock_repo(repo), contextlib.suppress(CheckoutError, FileNotFoundError):
         for out in missing:
             out.checkout()
     return True

@@ -82,6 +82,19 @@ def test_a_deleted_out_is_named_and_comes_back(toy_checkout: Paths) -> None:
     assert statuses(results)["pretrain"] == "up-to-date"
 
 
+def test_a_lock_whose_cache_is_gone_costs_a_run(toy_checkout: Paths) -> None:
+    # What a clone finds that has dvc.lock and nothing to pull from; an out that is one file.
+    pipeline_file = toy_checkout.root / "dvc.yaml"
+    text = pipeline_file.read_text()
+    pipeline_file.write_text(text.replace("outs: [data/mic]", "outs: [data/mic/out.txt]"))
+    pipeline.bring_up_to_date(toy_checkout, ALL)
+    was = (toy_checkout.mic / "out.txt").read_text()
+    shutil.rmtree(toy_checkout.root / ".dvc" / "cache")
+    shutil.rmtree(toy_checkout.mic)
+    assert statuses(pipeline.bring_up_to_date(toy_checkout, ALL))["build"] == "ran"
+    assert (toy_checkout.mic / "out.txt").read_text() == was
+
+
 def test_what_is_no_stage_has_no_fingerprint(toy_checkout: Paths) -> None:
     with pytest.raises(UserError, match=r"no stage absent in dvc\.yaml"):
         fingerprint(toy_checkout, "absent")
