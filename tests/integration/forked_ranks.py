@@ -6,13 +6,14 @@ something behind start them as the product does.
 """
 
 import os
-import socket
 import sys
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from pathlib import Path
 
+from flows.services import free_port
 from mmicl.config import Launch
+from mmicl.launch.local import rank_environment
 from mmicl.paths import Paths
 
 FORKS = get_context("forkserver")
@@ -31,9 +32,7 @@ FORKS.set_forkserver_preload(
 
 def launch_forked(stage: str, paths: Paths, run_folder: Path, launch: Launch) -> int:
     """As `mmicl.launch.local.launch_training`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     ranks = [
         FORKS.Process(target=run_rank, args=(rank, port, stage, paths, run_folder, launch))
         for rank in range(launch.processes)
@@ -70,16 +69,13 @@ def run_rank(
     sys.stdout = os.fdopen(1, "w", buffering=1)
     sys.stderr = os.fdopen(2, "w", buffering=1)
     processes = str(launch.processes)
-    os.environ |= {
-        "MMICL_STATE": str(paths.state),
-        "OMP_NUM_THREADS": str(max(1, launch.threads // launch.processes)),
+    os.environ |= rank_environment(launch, paths) | {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
         "WORLD_SIZE": processes,
         "LOCAL_WORLD_SIZE": processes,
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
-        "TOKENIZERS_PARALLELISM": "false",
     }
     os.chdir(paths.root)
     arguments = ["--stage", stage, "--root", str(paths.root), "--run-folder", str(run_folder)]

@@ -19,6 +19,7 @@ import pytest
 from checkouts import run_in
 from s3_relay import Relay
 
+from flows.services import free_port
 from mmicl import storage
 from mmicl.errors import DataError, TransientError, UserError
 from mmicl.fetch import Manifest, fetch_dataset, partial, read_manifest
@@ -37,9 +38,7 @@ KEYS = {
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """The address of an S3 server that runs for the tests of this module."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

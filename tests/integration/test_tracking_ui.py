@@ -1,7 +1,6 @@
 """MLflow's own UI over what was tracked, in headless Chromium."""
 
 import os
-import socket
 import subprocess
 import time
 import urllib.error
@@ -16,6 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from flows.services import free_port
 from mmicl.paths import Paths
 from mmicl.tracking import SERVER_ENVIRONMENT, server_command, start_pipeline, sync
 
@@ -45,9 +45,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Paths, list[str]
 @pytest.fixture(scope="module")
 def address(compared: tuple[Paths, list[str]]) -> Iterator[str]:
     """The MLflow UI over them."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     paths = compared[0]
     with (paths.state / "mlflow.log").open("w") as log:
         server = subprocess.Popen(

@@ -1,7 +1,6 @@
 """Runs of the training loop in the process of a test."""
 
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import torch
 from training_workspace import read_config
 
+from flows.services import free_port
 from mmicl.paths import Paths
 from mmicl.stages import StageContext, features
 from mmicl.train.batches import StepBatch
@@ -23,9 +23,7 @@ from mmicl.train.worker import Job, prepare_trainer, train
 @contextmanager
 def only_rank() -> Iterator[None]:
     """This process as the only rank of a run."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     rank = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", "DS_ACCELERATOR": "cpu"}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, **rank}.items():

@@ -42,11 +42,11 @@ def launch_training(stage: str, paths: Paths, run_folder: Path, launch: Launch) 
                 sys.stdout.flush()
 
         return run_supervised(
-            command, env=_environment(launch, paths), cwd=paths.root, on_line=show
+            command, env=rank_environment(launch, paths), cwd=paths.root, on_line=show
         )
 
 
-def _environment(launch: Launch, paths: Paths) -> dict[str, str]:
+def rank_environment(launch: Launch, paths: Paths) -> dict[str, str]:
     """This process's environment, with what makes ranks quiet, repeatable and of the right size."""
     threads = max(1, launch.threads // launch.processes)
     return {

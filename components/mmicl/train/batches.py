@@ -1,7 +1,7 @@
 """From sample rows to the tensors of one step on one rank."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from mmicl.model.processor import IGNORED, MmiclProcessor
 from mmicl.model.views import View
 from mmicl.train.contrast import Captions, Contrast
 from mmicl.train.order import batch_indices, plan_micro_batches
+from mmicl.train.transfer import move
 
 if TYPE_CHECKING:
     from mmicl.images.store import ImageStore
@@ -51,15 +52,7 @@ class MicroBatch:
 
     def to(self, device: torch.device) -> "MicroBatch":
         """The same on a device, which need not be done with what it was given before."""
-        moved: dict[str, torch.Tensor | Contrast] = {}
-        for name in (entry.name for entry in fields(self)):
-            value = getattr(self, name)
-            if isinstance(value, torch.Tensor) and device.type == "cuda":
-                # From any other memory a copy waits for the GPU.
-                moved[name] = value.pin_memory().to(device, non_blocking=True)
-            elif isinstance(value, torch.Tensor | Contrast):
-                moved[name] = value.to(device)
-        return replace(self, **moved)
+        return move(self, device)
 
 
 @dataclass(frozen=True)

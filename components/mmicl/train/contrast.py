@@ -40,11 +40,6 @@ class Contrast:
     weights: torch.Tensor
     """[rows]: of a row's loss; 0 for rows without weight."""
 
-    def to(self, device: torch.device) -> "Contrast":
-        """The same on a device."""
-        parts = (self.captions, self.own, self.choices, self.weights)
-        return Contrast(*(part.to(device) for part in parts))
-
 
 @dataclass(frozen=True)
 class Captions:

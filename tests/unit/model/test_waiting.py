@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mmicl.model.freeze import select_trainable
 from mmicl.model.fused import fuse_for_gpu
 from mmicl.model.loading import load_model
+from mmicl.model.processor import MmiclProcessor
 from mmicl.records import Sample
 from mmicl.train.batches import BatchMaker, MicroBatch
 from mmicl.train.engine import LossModel
@@ -31,9 +32,10 @@ class Listener(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def make_micro(prompts: list[str], counts: list[int], visual: tuple[int, ...]) -> MicroBatch:
+def make_micro(
+    processor: MmiclProcessor, prompts: list[str], counts: list[int], visual: tuple[int, ...]
+) -> MicroBatch:
     """One micro-batch of prompts with so many images each."""
-    _, processor = load_model("builtin:tiny")
     rows = [
         Sample(
             id=f"s/{place}", source="s", dataset="coco", split="train", task="vqa",
@@ -65,12 +67,13 @@ CASES = pytest.mark.parametrize(
 
 def prepare(recipe: str, prompts: list[str], counts: list[int]) -> tuple[Any, MicroBatch]:
     """A model with that recipe, and the batch."""
-    model: Any = load_model("builtin:tiny")[0]
+    loaded: Any = load_model("builtin:tiny")
+    model, processor = loaded
     select_trainable(model, recipe)
     size: int = model.config.vision_config.image_size
     visual = (3, size, size) if recipe == "stage1" else (4, model.config.qformer_config.hidden_size)
     torch.manual_seed(0)
-    return model, make_micro(prompts, counts, visual)
+    return model, make_micro(processor, prompts, counts, visual)
 
 
 @CASES
@@ -112,8 +115,7 @@ def test_its_losses_and_gradients_are_those_of_transformers(
 
 
 def test_the_listener_hears_what_transformers_asks() -> None:
-    model, _ = load_model("builtin:tiny")
-    micro = make_micro(["图 red?", "图 blue or red?"], [1, 1], (4, 128))
+    model, micro = prepare("design", ["图 red?", "图 blue or red?"], [1, 1])
     with Listener() as listener, torch.no_grad():
         LossModel(model)(micro)
     assert listener.asked  # on a processor, where asking costs nothing
