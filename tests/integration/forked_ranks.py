@@ -7,6 +7,8 @@ something behind start them as the product does.
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -32,9 +34,21 @@ FORKS.set_forkserver_preload(
 
 def launch_forked(stage: str, paths: Paths, run_folder: Path, launch: Launch) -> int:
     """As `mmicl.launch.local.launch_training`."""
+    code = fork_ranks(partial(run_worker, stage, paths, run_folder), paths, run_folder, launch)
+    for line in (run_folder / "ranks.log").read_text().splitlines():
+        if line.startswith(f"{stage}: "):
+            print(line)
+    return code
+
+
+def fork_ranks(work: Callable[[], None], paths: Paths, run_folder: Path, launch: Launch) -> int:
+    """1 as soon as one of the ranks that do `work` fails, and 0 when all have done it.
+
+    What they say is in `ranks.log` of the run folder.
+    """
     port = free_port()
     ranks = [
-        FORKS.Process(target=run_rank, args=(rank, port, stage, paths, run_folder, launch))
+        FORKS.Process(target=run_rank, args=(rank, port, work, paths, run_folder, launch))
         for rank in range(launch.processes)
     ]
     for rank in ranks:
@@ -51,18 +65,13 @@ def launch_forked(stage: str, paths: Paths, run_folder: Path, launch: Launch) ->
         for rank in ranks:
             rank.kill()
             rank.join()
-        for line in (run_folder / "ranks.log").read_text().splitlines():
-            if line.startswith(f"{stage}: "):
-                print(line)
     return 0
 
 
 def run_rank(
-    rank: int, port: int, stage: str, paths: Paths, run_folder: Path, launch: Launch
+    rank: int, port: int, work: Callable[[], None], paths: Paths, run_folder: Path, launch: Launch
 ) -> None:
-    """In the fork: what torchrun and the launcher set, then the worker."""
-    from mmicl.train import worker
-
+    """In the fork: what torchrun and the launcher set, then the work."""
     log = os.open(run_folder / "ranks.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -78,6 +87,13 @@ def run_rank(
         "MASTER_PORT": str(port),
     }
     os.chdir(paths.root)
+    work()
+
+
+def run_worker(stage: str, paths: Paths, run_folder: Path) -> None:
+    """The product's worker, with the arguments that its launcher gives."""
+    from mmicl.train import worker
+
     arguments = ["--stage", stage, "--root", str(paths.root), "--run-folder", str(run_folder)]
     sys.argv = ["worker", *arguments]
     sys.exit(worker.main())

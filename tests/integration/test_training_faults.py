@@ -4,13 +4,14 @@ import json
 import math
 import resource
 import shutil
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from forked_ranks import fork_ranks
+from poisoned_rank import train_poisoned
 from training_run import poison, prepare, record_weights, weights_of
 from training_workspace import make_workspace, read_config
 
@@ -87,13 +88,11 @@ def test_too_many_such_steps_in_a_row_end_the_run(paths: Paths, tmp_path: Path) 
 @slow
 def test_all_ranks_leave_out_a_step_that_is_not_finite_on_one(tmp_path: Path) -> None:
     paths = make_workspace(tmp_path, processes=2, micro_batch=2)
-    read_config(paths, pretrain={"max_skipped": 1, "steps": 4})
+    launch = read_config(paths, pretrain={"max_skipped": 1, "steps": 4}).launch
     run = tmp_path / "run"
     run.mkdir()
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    worker = Path(__file__).with_name("poisoned_worker.py")
-    command += ["--nproc-per-node", "2", str(worker), str(tmp_path), str(run), "5"]
-    subprocess.run(command, check=True, timeout=240)
+    code = fork_ranks(partial(train_poisoned, paths, run, 5), paths, run, launch)
+    assert code == 0, (run / "ranks.log").read_text()
     lines = [json.loads(line) for line in (run / "skipped.jsonl").read_text().splitlines()]
     assert lines and all(line["samples"] == ["coco/train/5"] for line in lines)
     left_out = {line["step"] for line in lines}

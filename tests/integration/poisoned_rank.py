@@ -1,10 +1,6 @@
-"""A rank that trains on a table with one bad sample, and writes what it saw of the weights.
-
-Run by torchrun with a workspace's root, its run folder, and the place of the sample in the table.
-"""
+"""A rank that trains on a table with one bad sample, and writes what it saw of the weights."""
 
 import os
-import sys
 from pathlib import Path
 
 import torch
@@ -19,13 +15,12 @@ from mmicl.train.meters import CurveRow, Progress
 from mmicl.train.worker import Job, prepare_trainer
 
 
-def main() -> None:
+def train_poisoned(paths: Paths, run: Path, place: int) -> None:
     """Train, and write `seen_RANK.json`: a digest of the weights after each step."""
-    root, run, place = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    config = load_config(root / "params.yaml")
+    config = load_config(paths.root / "params.yaml")
     configure_torch(config.seed, threads=1)
-    job = Job("pretrain", Paths(root, root / ".mmicl"), run, config, rank, ranks)
+    job = Job("pretrain", paths, run, config, rank, ranks)
     progress = Progress("pretrain", config.pretrain.steps, rank == 0)
     trainer, _ = prepare_trainer(job, progress, lambda metrics, step: None)
     poison(trainer, place)
@@ -42,7 +37,3 @@ def main() -> None:
     trainer.run()
     write_json(run / f"seen_{rank}.json", seen)
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main()
