@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -166,8 +167,13 @@ def test_every_zero_stage_goes_on_from_two_ranks_to_one_and_back(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("zero_stage", [2, 3])
-def test_two_ranks_train_and_validate_as_one_in_stage_two(tmp_path: Path, zero_stage: int) -> None:
+@pytest.mark.parametrize(
+    ("zero_stage", "learning"),
+    [(2, {}), (3, {}), (3, {"lora": {"rank": 2, "alpha": 4.0}, "train_proxies": True})],
+)
+def test_two_ranks_train_and_validate_as_one_in_stage_two(
+    tmp_path: Path, zero_stage: int, learning: dict[str, Any]
+) -> None:
     paths = make_workspace(tmp_path, zero_stage=zero_stage, pictures=22)
     table = paths.mic / "finetune.parquet"
     rows = read_rows(table, Sample)
@@ -175,7 +181,7 @@ def test_two_ranks_train_and_validate_as_one_in_stage_two(tmp_path: Path, zero_s
     texts = [make_sample("yes", f"Is {index} a number?", [], index) for index in range(100, 109)]
     write_rows(table, [*rows, *texts], Sample)
     validation = {"every": 2, "patience": None, "keep": "best"}
-    read_config(paths, finetune={"steps": 5, "validation": validation})
+    read_config(paths, finetune={"steps": 5, "validation": validation, **learning})
     prepare_features(paths)
     curves, records = [], []
     for ranks in (1, 2):

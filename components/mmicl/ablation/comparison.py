@@ -24,8 +24,6 @@ from mmicl.tracking.pairs import (
 Verdict = Literal["holds", "not shown", "reversed", "not measured"]
 CEILING = 95.0
 """Points from which two variants leave each other little room."""
-STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
-"""Number of seeds -> Student's t for a 95 % interval of their mean; of more seeds as of ten."""
 
 
 @dataclass(frozen=True)
@@ -193,13 +191,21 @@ def _tell_seeds(compared: Comparison) -> str:
     by_seed = list(compared.by_seed.values())
     if len(by_seed) == 1:
         return "one seed alone: an accident of training is not excluded"
-    agree, mean = sum(value < 0 for value in by_seed), fmean(by_seed)
-    half = STUDENT[min(len(by_seed), max(STUDENT))] * stdev(by_seed) / sqrt(len(by_seed))
-    zero = "leaves zero out" if mean + half < 0 else "holds zero"
+    agree = sum(value < 0 for value in by_seed)
+    low, high = interval_of_mean(by_seed)
+    zero = "leaves zero out" if high < 0 else "holds zero"
     return (
         f"{agree} of {len(by_seed)} seeds agree, and the 95 % interval of their mean "
-        f"[{mean - half:+.1f}, {mean + half:+.1f}] {zero}"
+        f"[{low:+.1f}, {high:+.1f}] {zero}"
     )
+
+
+def interval_of_mean(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the mean of two values or more, by Student's t."""
+    from scipy.stats import t as student
+
+    half = float(student.ppf(0.975, len(values) - 1)) * stdev(values) / sqrt(len(values))
+    return fmean(values) - half, fmean(values) + half
 
 
 def _score(side: Scored, metric: str) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmicl.ablation.comparison import Scored, judge_claims, judge_metric
+from mmicl.ablation.comparison import Scored, interval_of_mean, judge_claims, judge_metric
 from mmicl.ablation.report import draw_page, write_report
 from mmicl.config import Ablation, Claim
 from mmicl.files import read_json
@@ -106,12 +106,17 @@ def test_of_a_reversal_the_figures_say_how_many_seeds_agree(tmp_path: Path) -> N
         "mean [-21.5, -16.5] leaves zero out"
     )
     assert judge("some", [60.0, 85.0]).endswith(
-        "1 of 2 seeds agree, and the 95 % interval of their mean [-166.4, +151.4] holds zero"
+        "1 of 2 seeds agree, and the 95 % interval of their mean [-166.3, +151.3] holds zero"
     )
     assert judge("controls", [60.0, 61.0], blank=90.0, majority=20.0).startswith(
         "neither is above blank (60.5 and 80.0): not shown to use the pictures; 2 of 2"
     )
     assert judge("one", [60.0, 61.0], blank=70.0).startswith("full (60.5) is not above blank: not")
+
+
+def test_the_interval_of_a_mean_is_students_of_any_number_of_values() -> None:
+    values = [float(value) for value in range(25)]  # mean 12, deviation 7.360
+    assert interval_of_mean(values) == pytest.approx((8.962, 15.038), abs=1e-3)  # t(24) = 2.0639
 
 
 def test_one_seed_that_disagrees_is_enough_to_doubt(tmp_path: Path) -> None:
