@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from itertools import chain, islice
+from multiprocessing.queues import SimpleQueue
 from typing import Any, TypeVar
 
 from mmicl.supervision import die_with_parent
@@ -56,6 +57,23 @@ def stream_in_processes(
             pool.shutdown(cancel_futures=True)
 
 
+def map_on_gpus(work: Callable[..., Value], items: Sequence[Item], gpus: int) -> dict[Item, Value]:
+    """Do the work for every item, in as many processes as GPUs at the most, each with its own.
+
+    A fork cannot use CUDA, so these start anew. Each has one copy of the work, which may keep what
+    it loads, and calls it with an item and the number of the GPU, as `gpu`.
+
+    Raises:
+        MmiclError: The first that a process met; what had not begun is left.
+    """
+    context = multiprocessing.get_context("spawn")
+    numbers = context.SimpleQueue()
+    for number in range(gpus):
+        numbers.put(number)
+    with ProcessPoolExecutor(min(gpus, len(items)), context, _take_gpu, (work, numbers)) as pool:
+        return dict(zip(items, pool.map(_do_shared, items), strict=True))
+
+
 def peek(items: Iterable[Item]) -> tuple[int, Iterable[Item]]:
     """How many items there are, at least (0, 1 or 2), and all of them."""
     rest = iter(items)
@@ -84,7 +102,13 @@ def keep_ahead(
 
 
 _SHARED: dict[str, Any] = {}
-"""What a forked process finds in its memory: functions of functions cannot be sent to it."""
+"""What a process finds in its memory: functions of functions cannot be sent to it."""
+
+
+def _take_gpu(work: Callable[..., Any], numbers: SimpleQueue[int]) -> None:
+    """Begin a process of `map_on_gpus`."""
+    die_with_parent()
+    _SHARED["work"] = partial(work, gpu=numbers.get())
 
 
 def _do_shared(item: Any) -> Any:

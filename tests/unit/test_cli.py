@@ -84,7 +84,7 @@ def test_plan_of_a_big_profile_estimates() -> None:
     text = mmicl("plan", "--profile", "flan-t5-xxl", "--set", override).stdout
     assert "12.23 billion" in text
     assert "estimated, not measured" in text
-    assert "prompts, on one GPU" in " ".join(text.split())
+    assert "prompts, on GPUs with at least 46 GiB, a benchmark each" in " ".join(text.split())
     assert "paraphrases by gpt-4o-mini: 180 requests" in text
 
 

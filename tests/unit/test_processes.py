@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmicl.errors import DataError
-from mmicl.processes import map_in_processes, stream_in_processes
+from mmicl.processes import map_in_processes, map_on_gpus, stream_in_processes
 
 NAMES = ["vqav2", "pope", "raven"]
 
@@ -37,6 +37,37 @@ def test_an_error_keeps_its_kind_and_its_line() -> None:
     with pytest.raises(DataError, match="pope/test/3: a picture is missing; fetch again") as caught:
         map_in_processes(fail, NAMES, 2)
     assert caught.value.kind == "data"
+
+
+class Loading:
+    """Work that keeps what its items took."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.loaded = folder, list[str]()
+
+    def __call__(self, name: str, gpu: int) -> tuple[int, int, int]:
+        (self.folder / name).touch()
+        if name == "missing":
+            raise DataError("a picture is missing", where="pope/test/3", remedy="fetch again")
+        self.loaded.append(name)
+        time.sleep(0.3)
+        return os.getpid(), gpu, len(self.loaded)
+
+
+def test_each_gpu_has_a_process_that_keeps_what_it_loads(tmp_path: Path) -> None:
+    found = map_on_gpus(Loading(tmp_path), [*NAMES, "mme"], 2)
+    assert list(found) == [*NAMES, "mme"]
+    assert {gpu for _, gpu, _ in found.values()} == {0, 1}
+    assert len({(pid, gpu) for pid, gpu, _ in found.values()}) == 2
+    assert os.getpid() not in {pid for pid, _, _ in found.values()}
+    assert max(loaded for _, _, loaded in found.values()) >= 2
+
+
+def test_an_error_on_a_gpu_keeps_its_kind_and_leaves_the_rest(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="pope/test/3: a picture is missing; fetch again") as caught:
+        map_on_gpus(Loading(tmp_path), ["missing", *map(str, range(40))], 2)
+    assert caught.value.kind == "data"
+    assert len(list(tmp_path.iterdir())) < 20
 
 
 def test_no_more_is_begun_than_may_wait(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ IMAGES_PER_SAMPLE = 4.0
 TEXT_TOKENS_PER_SAMPLE = 128.0
 TARGET_TOKENS_PER_SAMPLE = 16.0
 EVALUATION_TFLOPS = 37.4
-"""The same GPU's peak in float32: `evaluate` runs in it, on one GPU, so that no precision of
-training's changes a score."""
+"""The same GPU's peak in float32: `evaluate` runs in it, so that no precision of training's changes
+a score."""
 TEXT_TOKENS_PER_QUESTION = 64.0
 """And of each worked example."""
 STORED_IMAGE_BYTES = 100e3
@@ -122,7 +122,7 @@ ARCHITECTURES = {
 class Estimate:
     """GPU memory per device, main memory and disk in GiB, hours per stage.
 
-    The evaluation has one GPU, of `evaluation_memory`, and so many requests.
+    The evaluation has as many GPUs, if there are as many benchmarks, each of `evaluation_memory`.
     """
 
     weights: int
@@ -202,34 +202,55 @@ def estimate(config: Config) -> Estimate:
             (4 * shape.language / 2 + 2 * trained / 2) * (tokens + TARGET_TOKENS_PER_SAMPLE),
             gpus,
         ),
-        evaluate_hours=operations / (EVALUATION_TFLOPS * 1e12 * UTILISATION) / 3600,
+        evaluate_hours=max(operations) / (EVALUATION_TFLOPS * 1e12 * UTILISATION) / 3600,
         evaluation_memory=4 * weights / GIB,
         requests=requests,
         gpus=gpus,
     )
 
 
-def _evaluate(config: Config, shape: Architecture) -> tuple[int, float, int]:
-    """Requests, operations and pictures of the evaluation, the limits taken as reached.
+def order_benchmarks(config: Config) -> list[str]:
+    """The entries of the evaluation, those that take longest first.
 
-    Every control that asks the model asks all once more, every further draw of worked examples too.
+    Processes that take one after the other off this list end at about the same time.
+    """
+    queries = ARCHITECTURES["flan-t5-xl"].queries  # as of all; for an order of others it will do
+    tokens = {name: _ask(config, name, queries)[1] for name in config.evaluate.benchmarks}
+    return sorted(tokens, key=lambda name: (-tokens[name], name))
+
+
+def _evaluate(config: Config, shape: Architecture) -> tuple[int, list[float], int]:
+    """Requests, operations of each GPU, and pictures of the evaluation.
+
     A picture goes through the encoder once, those of worked examples not counted.
     """
-    evaluate, requests, operations = config.evaluate, 0, 0.0
     pictures: dict[str, int] = {}
-    for name, wanted in evaluate.benchmarks.items():
-        asked = ASKED.get(name.partition("-")[0], Asked())
-        passes = 1 + len(evaluate.controls) + (evaluate.exemplar_draws - 1) * (wanted.shots > 0)
-        number = passes * wanted.limit * asked.requests
-        tokens = _count_prompt(config, wanted, asked, shape.queries)
-        answer = asked.candidates * TARGET_TOKENS_PER_SAMPLE
+    requests, gpus = 0, [0.0] * config.launch.processes
+    for name in order_benchmarks(config):
+        dataset = config.evaluate.benchmarks[name].dataset
+        number, tokens, own = _ask(config, name, shape.queries)
+        new = max(0, own - pictures.get(dataset, 0))
+        pictures[dataset] = pictures.get(dataset, 0) + new
         requests += number
-        operations += number * 2 * shape.language / 2 * (tokens + answer)
-        own = wanted.limit * asked.pictures
-        pictures[wanted.dataset] = max(own, pictures.get(wanted.dataset, 0))
-    total = sum(pictures.values())
-    operations += total * (2 * shape.vision * 257 + 2 * shape.qformer * shape.queries)
-    return requests, operations, total
+        gpus[gpus.index(min(gpus))] += tokens * 2 * shape.language / 2 + new * (
+            2 * shape.vision * 257 + 2 * shape.qformer * shape.queries
+        )
+    return requests, gpus, sum(pictures.values())
+
+
+def _ask(config: Config, name: str, queries: int) -> tuple[int, float, int]:
+    """Requests, their tokens and pictures of one entry, its limit taken as reached.
+
+    Every control that asks the model asks all once more, every further draw of worked examples too.
+    """
+    evaluate = config.evaluate
+    wanted = evaluate.benchmarks[name]
+    asked = ASKED.get(name.partition("-")[0], Asked())
+    passes = 1 + len(evaluate.controls) + (evaluate.exemplar_draws - 1) * (wanted.shots > 0)
+    requests = passes * wanted.limit * asked.requests
+    prompt = _count_prompt(config, wanted, asked, queries)
+    tokens = requests * (prompt + asked.candidates * TARGET_TOKENS_PER_SAMPLE)
+    return requests, tokens, wanted.limit * asked.pictures
 
 
 def _count_prompt(config: Config, wanted: Benchmark, asked: Asked, queries: int) -> float:
@@ -257,7 +278,7 @@ def describe(config: Config) -> dict[str, str]:
         "stage I": f"{needs.pretrain_hours:.1f} hours",
         "stage II": f"{needs.finetune_hours:.1f} hours",
         "evaluation": f"{needs.evaluate_hours:.1f} hours for {needs.requests:,} prompts, "
-        f"on one GPU with at least {needs.evaluation_memory:.0f} GiB",
+        f"on GPUs with at least {needs.evaluation_memory:.0f} GiB, a benchmark each at a time",
         "assumed": f"{GPU_TFLOPS:.0f} TFLOP/s a GPU at {UTILISATION:.0%}, "
         f"{IMAGES_PER_SAMPLE:.0f} images and {TEXT_TOKENS_PER_SAMPLE:.0f} text tokens a sample, "
         f"activation checkpoints; in evaluation {EVALUATION_TFLOPS:.0f} TFLOP/s (float32) and "

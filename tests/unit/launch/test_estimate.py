@@ -8,7 +8,14 @@ import pytest
 from mmicl.benchmarks import BENCHMARKS
 from mmicl.config import load_config
 from mmicl.errors import UserError
-from mmicl.launch.estimate import ARCHITECTURES, ASKED, describe, estimate, find_architecture
+from mmicl.launch.estimate import (
+    ARCHITECTURES,
+    ASKED,
+    describe,
+    estimate,
+    find_architecture,
+    order_benchmarks,
+)
 
 PROFILES = Path(__file__).resolve().parents[3] / "profiles"
 
@@ -93,6 +100,27 @@ def test_evaluation_counts_every_prompt_and_its_length() -> None:
     assert evaluate("vqav2-4shot", max_tokens=128)[1] < longer
     assert evaluate("nextqa")[1] > 1.5 * evaluate("aokvqa")[1]  # eight frames
     assert set(ASKED) <= set(BENCHMARKS)
+
+
+def test_benchmarks_are_shared_out_among_gpus_the_longest_first() -> None:
+    config = load_config(PROFILES / "flan-t5-xl.yaml")
+    order = order_benchmarks(config)
+    assert sorted(order) == sorted(config.evaluate.benchmarks)
+    assert set(order[:3]) == {"visdial", "vqav2-8shot", "msrvtt_qa"}
+    assert order.index("vqav2-4shot") < order.index("vqav2")
+
+    def hours(processes: int, *names: str) -> float:
+        benchmarks = config.evaluate.benchmarks
+        kept = {name: benchmarks[name] for name in names or benchmarks}
+        evaluate = config.evaluate.model_copy(update={"benchmarks": kept})
+        launch = config.launch.model_copy(update={"processes": processes})
+        told = estimate(config.model_copy(update={"evaluate": evaluate, "launch": launch}))
+        return told.evaluate_hours
+
+    assert hours(4) == pytest.approx(hours(1) / 4, rel=0.02)
+    assert hours(40) == hours(1, order[0]), "no benchmark is cut"
+    both, alone = hours(1, "vqav2", "vqav2-4shot"), hours(1, "vqav2") + hours(1, "vqav2-4shot")
+    assert alone > both, "their pictures are the same"
 
 
 def test_unknown_base_is_refused_by_name() -> None:
