@@ -241,6 +241,9 @@ class Evaluate(Section):
     """Whether prompts may hold worked examples; off, there are none whatever `shots` says, not even
     an episode's own, while training had them (`build.scheme.in_context` is off for both)."""
     max_new_tokens: Positive
+    precision: Literal["fp32", "bf16"]
+    """Of the model while it is asked. In fp32 the rest of a batch decides nothing; in bf16, which
+    is several times faster on a GPU, it may turn an answer that was close."""
 
 
 class Register(Section):

@@ -18,9 +18,8 @@ UTILISATION = 0.35
 IMAGES_PER_SAMPLE = 4.0
 TEXT_TOKENS_PER_SAMPLE = 128.0
 TARGET_TOKENS_PER_SAMPLE = 16.0
-EVALUATION_TFLOPS = 37.4
-"""The same GPU's peak in float32: `evaluate` runs in it, so that no precision of training's changes
-a score."""
+FLOAT32_TFLOPS = 37.4
+"""The same GPU's peak in float32, in which `evaluate` runs by default."""
 TEXT_TOKENS_PER_QUESTION = 64.0
 """And of each worked example."""
 STORED_IMAGE_BYTES = 100e3
@@ -202,11 +201,16 @@ def estimate(config: Config) -> Estimate:
             (4 * shape.language / 2 + 2 * trained / 2) * (tokens + TARGET_TOKENS_PER_SAMPLE),
             gpus,
         ),
-        evaluate_hours=max(operations) / (EVALUATION_TFLOPS * 1e12 * UTILISATION) / 3600,
-        evaluation_memory=4 * weights / GIB,
+        evaluate_hours=max(operations) / (_peak(config) * 1e12 * UTILISATION) / 3600,
+        evaluation_memory=(2 if config.evaluate.precision == "bf16" else 4) * weights / GIB,
         requests=requests,
         gpus=gpus,
     )
+
+
+def _peak(config: Config) -> float:
+    """A GPU's TFLOP/s in evaluation."""
+    return GPU_TFLOPS if config.evaluate.precision == "bf16" else FLOAT32_TFLOPS
 
 
 def order_benchmarks(config: Config) -> list[str]:
@@ -281,8 +285,8 @@ def describe(config: Config) -> dict[str, str]:
         f"on GPUs with at least {needs.evaluation_memory:.0f} GiB, a benchmark each at a time",
         "assumed": f"{GPU_TFLOPS:.0f} TFLOP/s a GPU at {UTILISATION:.0%}, "
         f"{IMAGES_PER_SAMPLE:.0f} images and {TEXT_TOKENS_PER_SAMPLE:.0f} text tokens a sample, "
-        f"activation checkpoints; in evaluation {EVALUATION_TFLOPS:.0f} TFLOP/s (float32) and "
-        f"{TEXT_TOKENS_PER_QUESTION:.0f} text tokens a question",
+        f"activation checkpoints; in evaluation {_peak(config):.0f} TFLOP/s "
+        f"({config.evaluate.precision}) and {TEXT_TOKENS_PER_QUESTION:.0f} text tokens a question",
     }
 
 

@@ -81,7 +81,7 @@ class Measuring:
         if self._loaded is None:
             from mmicl.benchmarks.answering import model_key
             from mmicl.images.store import ImageStore
-            from mmicl.model.features import FeatureStore, feature_key
+            from mmicl.model.features import DTYPES, FeatureStore, feature_key
             from mmicl.model.inference import Predictor
             from mmicl.model.loading import load_model
 
@@ -92,9 +92,9 @@ class Measuring:
                 instruct=config.model.instruct_qformer,
                 trained=[paths.pretrained, paths.finetuned],
             )
-            model.to(device)  # type: ignore[arg-type]
+            model.to(device, DTYPES[config.evaluate.precision])  # type: ignore[arg-type]
             images = ImageStore([paths.images(name) for name in config.datasets])
-            # Always float32: params of the training's feature cache must not change scores.
+            # Kept as they come: params of the training's feature cache must not change scores.
             key = feature_key(model, processor, "fp32")
             features = FeatureStore(paths.cache("features") / key, key, "fp32")
             batch = config.launch.evaluation_batch

@@ -123,6 +123,14 @@ def test_benchmarks_are_shared_out_among_gpus_the_longest_first() -> None:
     assert alone > both, "their pictures are the same"
 
 
+def test_evaluation_in_bf16_takes_half_the_memory_and_the_faster_peak() -> None:
+    config = load_config(PROFILES / "flan-t5-xl.yaml")
+    evaluate = config.evaluate.model_copy(update={"precision": "bf16"})
+    half, whole = estimate(config.model_copy(update={"evaluate": evaluate})), estimate(config)
+    assert half.evaluation_memory == whole.evaluation_memory / 2
+    assert half.evaluate_hours == pytest.approx(whole.evaluate_hours * 37.4 / 150)
+
+
 def test_unknown_base_is_refused_by_name() -> None:
     with pytest.raises(UserError, match="some/other: no estimate"):
         find_architecture("some/other")

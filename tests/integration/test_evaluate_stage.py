@@ -1,4 +1,4 @@
-"""Evaluation on several GPUs: processes as there, though each on a processor."""
+"""Evaluation on several GPUs (processes as there, though each on a processor), and in bf16."""
 
 import json
 import shutil
@@ -79,3 +79,25 @@ def test_as_many_gpus_as_train_measure_what_one_does(
         found[gpus] = read_json(paths.scores), tables, json.dumps(context.facts, sort_keys=True)
     assert found[1] == found[3]
     assert set(found[1][0]["benchmarks"]) == set(BENCHMARKS)
+
+
+def test_in_bf16_the_model_answers_apart_from_what_it_said_in_fp32(tmp_path: Path) -> None:
+    config, paths = prepare(tmp_path)
+    found = {}
+    for precision in ("fp32", "bf16"):
+        own = config.evaluate.model_copy(update={"precision": precision})
+        measuring = evaluate.Measuring(
+            config.model_copy(update={"evaluate": own}), paths, tmp_path / precision
+        )
+        result, new = measuring("winoground")
+        predictor, key = measuring.load("cpu")
+        assert {str(weight.dtype) for weight in predictor.model.parameters()} == {
+            {"fp32": "torch.float32", "bf16": "torch.bfloat16"}[precision]
+        }
+        found[precision] = key, new, [answer.scores for answer in result.answers]
+    (key, new, exact), (other_key, as_new, rounded) = found["fp32"], found["bf16"]
+    assert key != other_key
+    assert new == as_new > 0
+    assert exact != rounded
+    for one, other in zip(exact, rounded, strict=True):
+        assert other == pytest.approx(one, rel=0.02)
