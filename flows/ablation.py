@@ -10,7 +10,7 @@ time, one waits (`mmicl.pipeline`).
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from prefect import State, flow
 from prefect.futures import as_completed
@@ -19,9 +19,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.frame import LOG, die_with_worker, fail, may_pass, stage_task, tracked
 from mmicl.ablation.comparison import Scored, judge_claims, read_scored
+from mmicl.ablation.grid import choose_grid
 from mmicl.ablation.report import write_report
 from mmicl.config import Ablation, load_config
-from mmicl.errors import MmiclError, TransientError, UserError
+from mmicl.errors import MmiclError, TransientError
 from mmicl.paths import Paths
 from mmicl.pipeline import bring_up_to_date, read_groups
 from mmicl.supervision import end_tree
@@ -60,28 +61,6 @@ def ablation(seeds: list[int] | None = None, variants: list[str] | None = None) 
     except MmiclError as error:
         return fail(error)
     return None
-
-
-def choose_grid(
-    whole: Ablation, seeds: Sequence[int] | None, variants: Sequence[str] | None
-) -> Ablation:
-    """The part of the grid that is asked for; claims without both variants stay unmeasured.
-
-    Raises:
-        UserError: A variant that the grid does not have.
-    """
-    if unknown := sorted(set(variants or ()) - set(whole.variants)):
-        raise UserError(
-            f"no variant named {', '.join(unknown)}",
-            where="ablation.variants",
-            remedy=f"there are {', '.join(whole.variants)}",
-        )
-    chosen = {
-        name: overrides
-        for name, overrides in whole.variants.items()
-        if variants is None or name in variants
-    }
-    return whole.model_copy(update={"seeds": list(seeds or whole.seeds), "variants": chosen})
 
 
 def measure_grid(

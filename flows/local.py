@@ -16,6 +16,7 @@ from typing import Any
 
 from flows import services
 from flows.services import HOST, Service
+from mmicl.ablation.grid import choose_grid
 from mmicl.config import load_config
 from mmicl.errors import BusyError, MmiclError
 from mmicl.paths import Paths
@@ -42,11 +43,12 @@ def main(arguments: list[str]) -> int:
         os.chdir(origin.checkout)
         paths = Paths(origin.checkout, paths.state)
     try:
-        load_config(paths.root / "params.yaml")
+        config = load_config(paths.root / "params.yaml")
         if command == "up":
             return keep_up(paths)
         if command == "ablation":
             grid = {"seeds": options.seed, "variants": options.variant}
+            choose_grid(config.ablation, **grid)  # before a server is started for it
             return run_deployment(paths, "mmicl-ablation/paper", grid)
         return run(paths, origin)
     except MmiclError as error:

@@ -36,6 +36,7 @@ from mmicl.errors import (
     UserError,
 )
 from mmicl.files import read_json, write_json, write_text
+from mmicl.known import check_names
 from mmicl.lineage import Inputs, code_state, read_inputs, read_lock, recorded_fingerprint
 from mmicl.paths import FINGERPRINT_VARIABLE, INPUTS_VARIABLE, STATE_VARIABLE, Paths
 from mmicl.shortages import is_full
@@ -81,7 +82,7 @@ def status(paths: Paths) -> list[StageState]:
         BusyError: A stage is running.
         UserError: params.yaml is invalid, or DVC cannot read the checkout.
     """
-    load_config(paths.root / "params.yaml")
+    check_names(load_config(paths.root / "params.yaml"))
     locks, states = read_lock(paths), dict[str, StageState]()
     with _open_repo(paths) as repo:
         from dvc.repo import lock_repo
@@ -243,7 +244,7 @@ def _reproduce_all(
     name, clock = targets[0], time.monotonic()
     try:
         code_state(paths.root)
-        load_config(paths.root / "params.yaml")
+        check_names(load_config(paths.root / "params.yaml"))
         with _open_repo(paths) as repo:
             logging.getLogger("dvc").setLevel(logging.WARNING)  # we say it in fewer words
             for stage in list(_collect(repo, targets)):

@@ -74,6 +74,21 @@ def map_on_gpus(work: Callable[..., Value], items: Sequence[Item], gpus: int) ->
         return dict(zip(items, pool.map(_do_shared, items), strict=True))
 
 
+def run_apart(work: Callable[..., Value], *arguments: Any) -> Value:
+    """Do a work in a process of its own: when it has ended, the memory of GPUs is free as well.
+
+    Args:
+        work: A function of a module.
+        arguments: What it takes; they and its result are pickled.
+
+    Raises:
+        MmiclError: That of the work.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, die_with_parent) as pool:
+        return pool.submit(work, *arguments).result()
+
+
 def peek(items: Iterable[Item]) -> tuple[int, Iterable[Item]]:
     """How many items there are, at least (0, 1 or 2), and all of them."""
     rest = iter(items)

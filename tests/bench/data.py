@@ -26,7 +26,7 @@ from mmicl.mic.recipe import Recipe
 from mmicl.model.features import FeatureStore
 from mmicl.model.loading import load_model
 from mmicl.records import Example, Sample
-from mmicl.sources import find_reader, ingest_dataset
+from mmicl.sources import READERS, ingest_dataset
 from mmicl.train.batches import BatchMaker, load_features
 from mmicl.world import generate
 
@@ -99,7 +99,7 @@ def measure_original(folder: Path, pictures: int, pairs: int) -> dict[str, Any]:
 def build_ours(folder: Path) -> tuple[list[Sample], ImageStore]:
     """Official files to trainable tables, by one process."""
     ingest_dataset(
-        find_reader("coco_caption"), folder / "raw", folder / "examples", folder / "images",
+        READERS["coco_caption"], folder / "raw", folder / "examples", folder / "images",
         name="coco", max_quarantined=0.0, resplit=None, quarantine=folder / "quarantine",
     )  # fmt: skip
     tiny = load_config(PROFILE).build

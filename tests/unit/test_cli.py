@@ -88,6 +88,30 @@ def test_plan_of_a_big_profile_estimates() -> None:
     assert "paraphrases by gpt-4o-mini: 180 requests" in text
 
 
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    out = tmp_path / "taken" / "out"
+    result = mmicl("ingest", "nlvr2", "--source", "world://nlvr2?n=4&seed=1", "--out", str(out))
+    assert result.returncode == 2
+    assert str(tmp_path / "taken") in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_answers_of_no_tokens_are_refused() -> None:
+    options = ("--image", "none.png", "--max-new-tokens", "0")
+    result = mmicl("predict", "builtin", "what is <image0>?", *options)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "max-new-tokens" in result.stderr
+
+
+def test_a_misspelt_variant_starts_no_server() -> None:
+    result = mmicl("ablate", "--variant", "nope")
+    assert result.returncode == 2
+    assert "no variant named nope" in result.stderr
+    assert "server" not in result.stdout + result.stderr
+
+
 def test_params_show_prints_the_file() -> None:
     assert mmicl("params", "show", "tiny").stdout == (ROOT / "profiles/tiny.yaml").read_text()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mmicl.errors import DataError
-from mmicl.processes import map_in_processes, map_on_gpus, stream_in_processes
+from mmicl.processes import map_in_processes, map_on_gpus, run_apart, stream_in_processes
 
 NAMES = ["vqav2", "pope", "raven"]
 
@@ -68,6 +68,14 @@ def test_an_error_on_a_gpu_keeps_its_kind_and_leaves_the_rest(tmp_path: Path) ->
         map_on_gpus(Loading(tmp_path), ["missing", *map(str, range(40))], 2)
     assert caught.value.kind == "data"
     assert len(list(tmp_path.iterdir())) < 20
+
+
+def test_what_runs_apart_is_another_process_and_its_error_comes_through(tmp_path: Path) -> None:
+    pid, gpu, loaded = run_apart(Loading(tmp_path), "pope", 3)
+    assert (gpu, loaded) == (3, 1)
+    assert pid != os.getpid()
+    with pytest.raises(DataError, match="a picture is missing"):
+        run_apart(Loading(tmp_path), "missing", 0)
 
 
 def test_no_more_is_begun_than_may_wait(tmp_path: Path) -> None:

@@ -82,11 +82,15 @@ BENCHMARKS: dict[str, Benchmark] = {
 """Name -> the benchmarks that the stage evaluate can run."""
 
 
-def find_benchmark(entry: str) -> Benchmark:
+def find_benchmark(entry: str, where: str | None = None) -> Benchmark:
     """The benchmark that an entry of params `evaluate.benchmarks` names.
 
     An entry is a benchmark's name, or that with a variant's after a hyphen (`vqav2-4shot`), so that
     one benchmark can be asked in several ways.
+
+    Args:
+        entry: The name.
+        where: What an error names instead of the entry.
 
     Raises:
         UserError: There is no such benchmark.
@@ -95,7 +99,7 @@ def find_benchmark(entry: str) -> Benchmark:
     if name not in BENCHMARKS:
         raise UserError(
             f"no benchmark is called {name}",
-            where="evaluate.benchmarks",
+            where=where or f"evaluate.benchmarks.{entry}",
             remedy=f"there are {', '.join(sorted(BENCHMARKS))}",
         )
     return BENCHMARKS[name]

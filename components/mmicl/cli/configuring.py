@@ -21,9 +21,10 @@ def show_params(
 ) -> None:
     """Check and print a complete configuration."""
     from mmicl.config import load_config
+    from mmicl.known import check_names
 
     path = params_file(checkout(), profile)
-    load_config(path)
+    check_names(load_config(path))
     sys.stdout.write(path.read_text(encoding="utf-8"))
 
 
@@ -32,10 +33,11 @@ def use_params(profile: Annotated[str, typer.Argument(help="A file of profiles/.
     """Write a profile into params.yaml, visibly in git."""
     from mmicl.config import load_config
     from mmicl.files import write_text
+    from mmicl.known import check_names
 
     root = checkout()
     path = params_file(root, profile)
-    load_config(path)
+    check_names(load_config(path))
     write_text(root / "params.yaml", path.read_text(encoding="utf-8"))
     console.print(f"params.yaml is now {profile}; see git diff params.yaml")
 

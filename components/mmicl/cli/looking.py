@@ -28,7 +28,7 @@ def ingest(
     source: Annotated[
         str, typer.Option(help="world://…, a folder, alias://, s3://, https://, hf://.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
+    out: Annotated[Path, typer.Option(help="Folder to write, new or empty.")],
     file: Annotated[
         list[str] | None,
         typer.Option("--file", help="role=path: a file named otherwise; see docs/datasets.md."),
@@ -80,7 +80,7 @@ def predict(
     model: Annotated[str, typer.Argument(help="NAME, NAME@alias, NAME/version, or a folder.")],
     text: Annotated[str, typer.Argument(help="A prompt that names its images: …<image0>…")],
     image: Annotated[list[Path], typer.Option("--image", help="In order; repeatable.")],
-    max_new_tokens: int = 32,
+    max_new_tokens: Annotated[int, typer.Option(min=1)] = 32,
 ) -> None:
     """Ask a model about one or several pictures."""
     from mmicl.model.answering import answer

@@ -108,6 +108,7 @@ def stage(
 def plan(profile: Profile = None, overrides: Overrides = None) -> None:
     """What would run and why; for the big profiles also memory, disk and hours, estimated."""
     from mmicl.config import check_config, load_config
+    from mmicl.known import check_names
     from mmicl.pipeline import status
     from mmicl.workspace import choose_workspace, resolve_params
 
@@ -116,6 +117,7 @@ def plan(profile: Profile = None, overrides: Overrides = None) -> None:
     if profile is not None:
         params = resolve_params(paths.root, profile, overrides or [])
         config = check_config(params, where=f"profile {profile}")
+        check_names(config)
         if not config.model.base.startswith("builtin:"):
             print_estimate(config, paths)
             return

@@ -32,9 +32,9 @@ def place_images(text: str, count: int, *, tags: bool = False) -> str:
     expected = [proxy(index) for index in range(count)]
     if named != expected:
         raise UserError(
-            f"{count} images, but the prompt names {', '.join(named) or 'none'}",
+            f"names {', '.join(named) or 'no image'}, and the pictures given are {count}",
             where="prompt",
-            remedy=f"name {', '.join(expected)} once each, in this order",
+            remedy=f"name {', '.join(expected)} in this order, or give --image for each named",
         )
     for token in expected:
         text = text.replace(token, token + place_image(tags), 1)

@@ -115,13 +115,13 @@ __all__ = [
 ]
 
 
-def find_reader(name: str) -> Reader:
-    """The reader of a name in params.
+def find_reader(name: str, where: str) -> Reader:
+    """The reader of a name that stands somewhere: in params, or in a command.
 
     Raises:
         UserError: There is none; names those there are.
     """
     if name not in READERS:
         known = f"there are {', '.join(sorted(READERS))}"
-        raise UserError(f"no reader named {name}", where="datasets.*.reader", remedy=known)
+        raise UserError(f"no reader named {name}", where=where, remedy=known)
     return READERS[name]

@@ -5,6 +5,7 @@ from pathlib import Path
 from mmicl.config import Launch
 from mmicl.launch.local import launch_training
 from mmicl.paths import Paths
+from mmicl.processes import run_apart
 from mmicl.stages import StageContext
 from mmicl.stages.features import restore_features
 from mmicl.train.stage import run_training
@@ -15,7 +16,7 @@ def run(context: StageContext) -> None:
 
     def launch(stage: str, paths: Paths, run_folder: Path, hardware: Launch) -> int:
         if context.config.finetune.steps:
-            restore_features(context.config, paths)
+            run_apart(restore_features, context.config, paths)  # the GPUs are the training's
         return launch_training(stage, paths, run_folder, hardware)
 
     facts = run_training(

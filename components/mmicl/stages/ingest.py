@@ -30,7 +30,8 @@ def run(context: StageContext) -> None:
         raise UserError("ingest needs a dataset", remedy="run mmicl stage ingest@DATASET")
     name, paths = context.item, context.paths
     dataset = context.config.datasets[name]
-    reader = name_files(find_reader(dataset.reader), dataset.files, f"datasets.{name}.files")
+    reader = find_reader(dataset.reader, f"datasets.{name}.reader")
+    reader = name_files(reader, dataset.files, f"datasets.{name}.files")
     works = paths.cache("ingest-works") / name / context.fingerprint
     remove_others(works)
     sharing = Sharing(partial(share_out, context.config.launch), works)
@@ -118,7 +119,7 @@ def _choose_reader(dataset: str, paths: Paths) -> Reader:
     if dataset not in READERS and params.is_file():
         datasets = load_config(params).datasets
         dataset = datasets[dataset].reader if dataset in datasets else dataset
-    return find_reader(dataset)
+    return find_reader(dataset, "mmicl ingest")
 
 
 def _bring(source: str, folder: Path, paths: Paths) -> Path:
@@ -132,7 +133,8 @@ def _bring(source: str, folder: Path, paths: Paths) -> Path:
     if "://" not in source and "?" not in source:
         place = Path(source).expanduser().resolve()
         if not place.is_dir():
-            raise UserError("no such folder", where=source, remedy="check --source")
+            message = "not a folder" if place.exists() else "no such folder"
+            raise UserError(message, where=source, remedy="check --source")
         return place
     parsed = parse_source(source)
     if parsed.kind == "alias" and not parsed.include:

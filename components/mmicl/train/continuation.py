@@ -43,7 +43,7 @@ def continue_run(
         BusyError: The present run is at work.
     """
     if stage not in TRAINING:
-        raise UserError("has no checkpoints", where=stage, remedy=f"name one of {TRAINING}")
+        raise UserError("has no checkpoints", where=stage, remedy=f"name {' or '.join(TRAINING)}")
     target = paths.run(stage, inputs.fingerprint)
     with RunLock(target):
         if (target / "result").is_dir() or list_steps(target):

@@ -26,7 +26,7 @@ class CurveRow:
 
     step: int
     loss: float
-    """Mean cross-entropy of a target token, in nats."""
+    """Mean cross-entropy of a target token, in nats, and in stage I the weighted contrast."""
     learning_rate: float
     grad_norm: float
     """Before clipping."""
@@ -143,14 +143,14 @@ def drop_later(path: Path, step: int) -> None:
     if not path.exists():
         return
 
-    def is_kept(line: str) -> bool:
+    def is_kept(line: bytes) -> bool:
         try:
             return json.loads(line)["step"] <= step
-        except json.JSONDecodeError:
+        except ValueError:  # not JSON, or cut within a character
             return False
 
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    write_text(path, "".join(filter(is_kept, lines)))
+    kept = filter(is_kept, path.read_bytes().split(b"\n"))
+    write_text(path, "".join(f"{line.decode()}\n" for line in kept))
 
 
 class Progress:

@@ -7,6 +7,7 @@ below a hundredth), and each once: what is computed again to save memory is not 
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -170,7 +171,7 @@ def _count_vision(count: _Counter, vision: Any, images: int) -> tuple[int, bool]
     patch = vision.embeddings.patch_embedding
     places = (vision.config.image_size // vision.config.patch_size) ** 2
     flows = patch.weight.requires_grad
-    size = 2 * images * places * patch.weight.numel()
+    size = 2 * images * places * patch.out_channels * patch.in_channels * prod(patch.kernel_size)
     count.forward += size
     count.backward += size * flows
     tokens = places + 1  # and the class token

@@ -80,7 +80,7 @@ class Skips:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.total, self.in_a_row = state["skipped"], state["skipped_in_a_row"]
-        self._names = list(state["skipped_names"])
+        self._names = list(state.get("skipped_names", []))  # older checkpoints have none
 
 
 def _gather_names(own: list[str]) -> list[str]:

@@ -124,9 +124,11 @@ def _make_moments(engine: "DeepSpeedEngine", step: int) -> None:
     """Give the optimizer the moments that it would otherwise make in its first step."""
     optimizer: Any = engine.optimizer
     inner = getattr(optimizer, "optimizer", optimizer)
+    fused = inner.defaults.get("fused")
     for flat in _list_shards(optimizer):
         inner.state[flat] = {
-            "step": torch.tensor(float(step)),
+            # As torch makes it: the fused optimizer counts beside the weights.
+            "step": torch.tensor(float(step), device=flat.device if fused else "cpu"),
             **{kind: torch.zeros_like(flat) for kind in MOMENTS},
         }
     _link_moments(engine)

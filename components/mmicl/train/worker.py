@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmicl.config import Config, Lora, Training, Validation, load_config
-from mmicl.errors import DataError
+from mmicl.errors import DataError, UserError
 from mmicl.files import hash_json, read_json, read_rows, replace_folder
 from mmicl.paths import Paths
 from mmicl.records import Sample
@@ -111,6 +111,22 @@ def main() -> int:
     return 0
 
 
+def _check_gpus(processes: int) -> None:
+    """See that every process of this machine has a GPU, where there are GPUs.
+
+    Raises:
+        UserError: There are fewer.
+    """
+    import torch
+
+    if 0 < torch.cuda.device_count() < processes:
+        raise UserError(
+            f"{processes} processes train, and torch sees {torch.cuda.device_count()} GPU(s)",
+            where="launch.processes",
+            remedy=f"set it to {torch.cuda.device_count()}; results stay the same but for rounding",
+        )
+
+
 def train(job: Job) -> None:
     """Train, and let rank 0 write the result; no steps hand the starting weights on."""
     import torch
@@ -120,6 +136,7 @@ def train(job: Job) -> None:
     from mmicl.train.engine import configure_torch
     from mmicl.train.meters import Progress
 
+    _check_gpus(job.config.launch.processes)
     configure_torch(job.config.seed + job.rank, int(os.environ.get("OMP_NUM_THREADS", "1")))
     progress = Progress(job.stage, job.training.steps, speaking=job.rank == 0)
     if job.training.steps == 0:

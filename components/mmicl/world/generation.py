@@ -64,7 +64,7 @@ def generate(
         raise UserError("no such world", where=where, remedy=f"there are {', '.join(WRITERS)}")
     if not set(NEEDED) <= set(options) <= {*NEEDED, *OPTIONAL}:
         raise UserError(
-            f"options are {sorted(options)}",
+            f"has the options {', '.join(sorted(options)) or 'none'}",
             where=where,
             remedy="give n and seed (and test)",
         )

@@ -98,7 +98,10 @@ def test_pope_says_when_precision_is_not_defined(tmp_path: Path) -> None:
         ([(7, "red"), (8, "red"), (8, "red")], "8 stands twice"),
         ([(7, "red"), (8, "red"), (9, "red")], "the first is 9"),
         ([(7, "red"), (8, 3)], "answer is 3, not str"),
-        ([(7, "red"), ("8", "red")], "the first is 8"),
+        (
+            [(7, "red"), ("8", "red")],
+            r"ids are of type str, those of the references of type int \(8\)",
+        ),
         ([(7, "red"), (True, "red")], "question_id is true, not int or str"),
     ],
 )

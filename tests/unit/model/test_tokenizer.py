@@ -14,7 +14,7 @@ from mmicl.model.loading import locate_base
 from mmicl.model.processor import add_mmicl_tokens
 from mmicl.model.tiny import CORPUS, build_tokenizer, read_corpus
 from mmicl.records import MAX_PROXIES, PLACEHOLDER, proxy
-from mmicl.sources import find_reader
+from mmicl.sources import READERS
 from mmicl.world.language import list_words
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,7 +33,7 @@ def test_any_text_comes_back(text: str) -> None:
 def test_words_of_world_and_bank_are_one_token_each() -> None:
     words = {*list_words()}
     tiny = load_config(ROOT / "profiles" / "tiny.yaml").datasets.values()
-    tasks = {find_reader(dataset.reader).task for dataset in tiny}  # others ask no miniature
+    tasks = {READERS[dataset.reader].task for dataset in tiny}  # others ask no miniature
     assert len(tasks) == 12
     for template in (template for task in tasks for template in shipped_bank()[task]):
         text = template.text

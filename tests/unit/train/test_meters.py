@@ -41,6 +41,14 @@ def test_lines_of_steps_that_are_done_again_go(tmp_path: Path) -> None:
     assert log.read_text() == "".join(whole.splitlines(keepends=True)[:2])
 
 
+def test_ids_of_any_script_stay_whole_and_a_cut_one_goes(tmp_path: Path) -> None:
+    log = tmp_path / "skipped.jsonl"
+    line = '{"step": 1, "samples": ["coco/train/\u2028\u56fe"]}\n'.encode()
+    log.write_bytes(line + line.replace(b"1", b"2")[:-6])  # within the last character
+    drop_later(log, 5)
+    assert log.read_bytes() == line
+
+
 @pytest.mark.parametrize("text", ["step,loss\n1,x\n", "a,b\n1,2\n"])
 def test_what_is_no_curve_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "curve.csv").write_text(text)

@@ -240,7 +240,14 @@ def compare_ids(predicted: Iterable[K], wanted: Iterable[K], where: object) -> l
     if missing := [key for key in wanted if key not in answered]:
         message = f"{len(missing)} of {len(wanted)} have no prediction, the first is {missing[0]}"
         if not unknown:
-            raise DataError(message, where=where)
+            raise DataError(message, where=where, remedy="give each an answer, if an empty one")
+        if odd := {str(key): key for key in unknown}.keys() & {str(key) for key in missing}:
+            raise DataError(
+                f"ids are of type {type(unknown[0]).__name__}, those of the references of type "
+                f"{type(missing[0]).__name__} ({min(odd)})",
+                where=where,
+                remedy="write ids as the references have them",
+            )
         raise DataError(f"{message}; {_tell_unknown(unknown)}", where=where, remedy=_SAME_SPLIT)
     return unknown
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.ablation import choose_grid
+from mmicl.ablation.grid import choose_grid
 from mmicl.config import load_config
 from mmicl.errors import UserError
 
