@@ -71,7 +71,8 @@ def browse(
         return
     with make_server(view, port) as server, contextlib.suppress(KeyboardInterrupt):
         address = f"http://127.0.0.1:{server.server_port}/"
-        console.print(f"{address}?{urlencode(choice.fields())}  (Ctrl-C ends)", soft_wrap=True)
+        query = urlencode(choice.fields())
+        console.print(f"{address}{query and '?'}{query}  (Ctrl-C ends)", soft_wrap=True)
         server.serve_forever()
 
 
