@@ -249,7 +249,7 @@ def test_stages_of_no_steps_hand_the_base_on(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_both_stages_write_their_outs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = make_workspace(tmp_path)
     config = read_config(paths, finetune={"steps": 4, "trainable_attention": "paper"})
@@ -261,7 +261,7 @@ def test_both_stages_write_their_outs(
         facts[name] = context.facts
         if stage is features:  # its outs are up to date, the store lies elsewhere and gets lost
             shutil.rmtree(paths.cache("features"))
-    told = capsys.readouterr().out
+    told = capfd.readouterr().out
     assert "0s left" in told
     assert "some are missing from the store, and are computed again" in told
     manifest = read_json(paths.features)
@@ -278,9 +278,9 @@ def test_both_stages_write_their_outs(
     # A finished run gives its outs again without training.
     before = hash_file(paths.finetuned / "trained.safetensors")
     (paths.finetuned / "trained.safetensors").unlink()
-    capsys.readouterr()
+    capfd.readouterr()
     finetune.run(StageContext("finetune", None, config, paths, "0" * 40))
-    assert "tensors learn" not in capsys.readouterr().out
+    assert "tensors learn" not in capfd.readouterr().out
     assert hash_file(paths.finetuned / "trained.safetensors") == before
 
 
