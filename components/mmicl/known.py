@@ -26,11 +26,15 @@ def check_names(config: Config) -> None:
 def _check_entry(config: Config, entry: str) -> None:
     """A benchmark, and a dataset that has what it asks."""
     benchmark, named = find_benchmark(entry), config.evaluate.benchmarks[entry].dataset
-    tasks = {name: READERS[dataset.reader].task for name, dataset in config.datasets.items()}
-    if tasks[named] != benchmark.task:
-        fitting = [name for name, task in tasks.items() if task == benchmark.task]
+    task = READERS[config.datasets[named].reader].task
+    if task != benchmark.task:
+        fitting = [
+            name
+            for name, dataset in config.datasets.items()
+            if READERS[dataset.reader].task == benchmark.task
+        ]
         raise UserError(
-            f"{named} has examples of task {tasks[named]}, but {benchmark.name} asks those of task "
+            f"{named} has examples of task {task}, but {benchmark.name} asks those of task "
             f"{benchmark.task}",
             where=f"evaluate.benchmarks.{entry}.dataset",
             remedy=f"name one of {', '.join(fitting) or 'the datasets of that task'}",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_run import prepare_features
+from training_run import hand_on, prepare_features
 from training_workspace import make_workspace
 
 from mmicl.config import Config, check_config, read_params
@@ -14,7 +14,6 @@ from mmicl.files import hash_file, read_json
 from mmicl.model.inference import Predictor
 from mmicl.paths import Paths
 from mmicl.stages import StageContext, augment, evaluate, fetch, ingest
-from mmicl.train.worker import Job, train
 
 N = 24
 BENCHMARKS = ("mme", "pope", "winoground")
@@ -51,9 +50,7 @@ def prepare(root: Path) -> tuple[Config, Paths]:
             group = stage.__name__.rpartition(".")[2]
             stage.run(StageContext(f"{group}@{name}", name, config, paths, "0" * 40))
     augment.run(StageContext("augment", None, config, paths, "0" * 40))
-    run = paths.run("finetune", "none")
-    train(Job("finetune", paths, run, config, rank=0, ranks=1))
-    shutil.copytree(run / "result", paths.finetuned)
+    hand_on("finetune", paths, config, paths.finetuned)
     return config, paths
 
 

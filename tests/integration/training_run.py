@@ -11,6 +11,7 @@ import torch
 from training_workspace import read_config
 
 from flows.services import free_port
+from mmicl.config import Config
 from mmicl.paths import Paths
 from mmicl.stages import StageContext, features
 from mmicl.train.batches import StepBatch
@@ -47,10 +48,15 @@ def prepare(
 def prepare_features(paths: Paths) -> None:
     """What stage II starts from: the base as stage I of no steps hands it on, and its features."""
     config = read_config(paths, pretrain={"steps": 0})
-    run = paths.run("pretrain", "none")
-    train(Job("pretrain", paths, run, config, rank=0, ranks=1))
-    shutil.copytree(run / "result", paths.pretrained)
+    hand_on("pretrain", paths, config, paths.pretrained)
     features.run(StageContext("features", None, config, paths, "0" * 40))
+
+
+def hand_on(stage: str, paths: Paths, config: Config, out: Path) -> None:
+    """What a stage of no steps leaves."""
+    run = paths.run(stage, "none")
+    train(Job(stage, paths, run, config, rank=0, ranks=1))
+    shutil.copytree(run / "result", out)
 
 
 def weights_of(trainer: Trainer) -> dict[str, torch.Tensor]:

@@ -9,7 +9,8 @@ from mmicl.config import check_config, read_params
 from mmicl.errors import UserError
 from mmicl.known import check_names
 
-PROFILES = sorted((Path(__file__).resolve().parents[2] / "profiles").glob("*.yaml"))
+FOLDER = Path(__file__).resolve().parents[2] / "profiles"
+PROFILES, TINY = sorted(FOLDER.glob("*.yaml")), FOLDER / "tiny.yaml"
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.stem)
@@ -32,20 +33,20 @@ def test_every_profile_names_what_there_is(profile: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_name_of_nothing_is_refused(section: str, changes: dict[str, Any], message: str) -> None:
-    params = read_params(next(path for path in PROFILES if path.stem == "tiny"))
+    params = read_params(TINY)
     params[section] |= changes
     with pytest.raises(UserError, match=message):
         check_names(check_config(params, "params.yaml"))
 
 
 def test_a_reader_of_no_dataset_is_refused() -> None:
-    params = read_params(next(path for path in PROFILES if path.stem == "tiny"))
+    params = read_params(TINY)
     params["datasets"]["nlvr2"]["reader"] = "nlvr"
     with pytest.raises(UserError, match=r"nlvr2\.reader: no reader named nlvr; there are"):
         check_names(check_config(params, "params.yaml"))
 
 
 def test_a_margin_of_a_benchmark_that_is_not_asked_now_is_no_error() -> None:
-    params = read_params(next(path for path in PROFILES if path.stem == "tiny"))
+    params = read_params(TINY)
     params["evaluate"]["benchmarks"] = {"vcr": params["evaluate"]["benchmarks"]["vcr"]}
     check_names(check_config(params, "params.yaml"))

@@ -18,8 +18,9 @@ UTILISATION = 0.35
 IMAGES_PER_SAMPLE = 4.0
 TEXT_TOKENS_PER_SAMPLE = 128.0
 TARGET_TOKENS_PER_SAMPLE = 16.0
-FLOAT32_TFLOPS = 37.4
-"""The same GPU's peak in float32, in which `evaluate` runs by default."""
+EVALUATION_TFLOPS = {"bf16": GPU_TFLOPS, "fp32": 37.4}
+"""The same GPU's peak in each precision that `evaluate` may run in."""
+WEIGHT_BYTES = {"bf16": 2, "fp32": 4}
 TEXT_TOKENS_PER_QUESTION = 64.0
 """And of each worked example."""
 STORED_IMAGE_BYTES = 100e3
@@ -164,6 +165,7 @@ def estimate(config: Config) -> Estimate:
     trained = shape.trained(config.finetune.trainable_attention, lora.rank if lora else None)
     trained += MAX_PROXIES * shape.width * config.finetune.train_proxies
     gpus, zero = config.launch.processes, config.launch.zero_stage
+    precision = config.evaluate.precision
     tokens = TEXT_TOKENS_PER_SAMPLE + IMAGES_PER_SAMPLE * shape.queries
     together = min(config.launch.micro_batch * tokens, config.launch.micro_tokens)
     # With activation checkpoints a layer keeps its input; one layer's intermediates live at a time.
@@ -201,16 +203,11 @@ def estimate(config: Config) -> Estimate:
             (4 * shape.language / 2 + 2 * trained / 2) * (tokens + TARGET_TOKENS_PER_SAMPLE),
             gpus,
         ),
-        evaluate_hours=max(operations) / (_peak(config) * 1e12 * UTILISATION) / 3600,
-        evaluation_memory=(2 if config.evaluate.precision == "bf16" else 4) * weights / GIB,
+        evaluate_hours=max(operations) / (EVALUATION_TFLOPS[precision] * 1e12 * UTILISATION) / 3600,
+        evaluation_memory=WEIGHT_BYTES[precision] * weights / GIB,
         requests=requests,
         gpus=gpus,
     )
-
-
-def _peak(config: Config) -> float:
-    """A GPU's TFLOP/s in evaluation."""
-    return GPU_TFLOPS if config.evaluate.precision == "bf16" else FLOAT32_TFLOPS
 
 
 def order_benchmarks(config: Config) -> list[str]:
@@ -270,7 +267,7 @@ def describe(config: Config) -> dict[str, str]:
     Raises:
         UserError: As `find_architecture`.
     """
-    needs = estimate(config)
+    needs, precision = estimate(config), config.evaluate.precision
     shares = not all(isinstance(it, int) for it in _list_quotas(config))
     return {
         "weights": f"{needs.weights / 1e9:.2f} billion",
@@ -285,8 +282,8 @@ def describe(config: Config) -> dict[str, str]:
         f"on GPUs with at least {needs.evaluation_memory:.0f} GiB, a benchmark each at a time",
         "assumed": f"{GPU_TFLOPS:.0f} TFLOP/s a GPU at {UTILISATION:.0%}, "
         f"{IMAGES_PER_SAMPLE:.0f} images and {TEXT_TOKENS_PER_SAMPLE:.0f} text tokens a sample, "
-        f"activation checkpoints; in evaluation {_peak(config):.0f} TFLOP/s "
-        f"({config.evaluate.precision}) and {TEXT_TOKENS_PER_QUESTION:.0f} text tokens a question",
+        f"activation checkpoints; in evaluation {EVALUATION_TFLOPS[precision]:.0f} TFLOP/s "
+        f"({precision}) and {TEXT_TOKENS_PER_QUESTION:.0f} text tokens a question",
     }
 
 

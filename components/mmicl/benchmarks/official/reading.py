@@ -241,10 +241,11 @@ def compare_ids(predicted: Iterable[K], wanted: Iterable[K], where: object) -> l
         message = f"{len(missing)} of {len(wanted)} have no prediction, the first is {missing[0]}"
         if not unknown:
             raise DataError(message, where=where, remedy="give each an answer, if an empty one")
-        if odd := {str(key): key for key in unknown}.keys() & {str(key) for key in missing}:
+        kinds = {str(key): type(key).__name__ for key in unknown}
+        if alike := [key for key in missing if str(key) in kinds]:
             raise DataError(
-                f"ids are of type {type(unknown[0]).__name__}, those of the references of type "
-                f"{type(missing[0]).__name__} ({min(odd)})",
+                f"ids are of type {kinds[str(alike[0])]}, those of the references of type "
+                f"{type(alike[0]).__name__} ({alike[0]})",
                 where=where,
                 remedy="write ids as the references have them",
             )
